@@ -1,0 +1,2 @@
+//! Beside each Envoy.
+fn main() {}
