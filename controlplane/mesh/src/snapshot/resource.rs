@@ -99,8 +99,7 @@ impl Resource {
         let value_len = parts.iter().map(Bytes::len).sum::<usize>();
         let any_len = field_len(ANY_TYPE_URL, type_url.len()) + field_len(ANY_VALUE, value_len);
         let before_any = field_len(RESOURCE_VERSION, version_text.len());
-        let resource_len =
-            before_any + field_len(RESOURCE_ANY, any_len) + field_len(RESOURCE_NAME, name.len());
+        let resource_len = before_any + field_len(RESOURCE_ANY, any_len) + field_len(RESOURCE_NAME, name.len());
 
         let mut entry = BytesMut::with_capacity(field_len(RESPONSE_RESOURCES, resource_len));
         put_head(&mut entry, RESPONSE_RESOURCES, resource_len);
