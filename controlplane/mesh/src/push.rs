@@ -1,0 +1,1 @@
+//! What each proxy is sent, and when: one automaton for each stream, without I/O.

@@ -1,0 +1,1 @@
+//! The mesh as it stands: one owner takes changes in, everyone else reads.
