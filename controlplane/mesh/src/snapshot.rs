@@ -68,9 +68,7 @@ impl ResourceSet {
     pub fn differences<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = Difference<'a>> {
         before.0.diff(&self.0).filter_map(|item| match item {
             DiffItem::Add(_, resource) => Some(Difference::Changed(resource)),
-            DiffItem::Update { old: (_, old), new: (_, new) } => {
-                (old.version != new.version).then_some(Difference::Changed(new))
-            }
+            DiffItem::Update { new: (_, new), .. } => Some(Difference::Changed(new)),
             DiffItem::Remove(name, _) => Some(Difference::Removed(name)),
         })
     }
