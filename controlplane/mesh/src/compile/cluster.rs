@@ -1,5 +1,7 @@
 //! Clusters: one for each port of a service and each of its subsets, the fixed ones, and those of inbound traffic.
 
+pub mod name;
+
 use proto::envoy::config::cluster::v3::Cluster;
 
 use super::{
