@@ -4,6 +4,7 @@
 //! into values of the model. What does not pass becomes a [`Problem`] and leaves everything else as it was.
 
 pub mod files;
+pub mod yaml;
 
 use mesh::model::{Change, Namespace, Problem};
 
@@ -43,4 +44,3 @@ impl Default for Settings {
 
 /// Most updates that wait to be taken; while they wait, further changes of files join into one.
 pub const UPDATES_MAX: usize = 4;
-
