@@ -4,6 +4,10 @@
 //! into values of the model. What does not pass becomes a [`Problem`] and leaves everything else as it was.
 
 pub mod files;
+pub mod finding;
+pub mod path;
+pub mod schema;
+pub mod wire;
 pub mod yaml;
 
 use mesh::model::{Change, Namespace, Problem};
