@@ -90,7 +90,7 @@ fn made(slot: usize, variant: usize) -> Change {
             endpoints(&format!("{of}/{name}-x"), name, variant).set()
         }
         10 => endpoints("a/s0-y", "s0", variant + 1).set(),
-        11..=14 => running(&["a/p0", "a/p1", "b/p2", "b/p3"][slot - 11], variant).set(),
+        11..=14 => running(["a/p0", "a/p1", "b/p2", "b/p3"][slot - 11], variant).set(),
         15 => node("n0", ["", "r0/z0", "r0/z1", "r1/z2", "r0", ""][variant]).set(),
         16 => node("n1", ["", "r1/z2", "r0/z0", "r0/z1", "r0", ""][variant]).set(),
         17 => outside("a/e0", &["x.example"], variant).created(5).set(),
