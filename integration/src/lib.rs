@@ -1,1 +1,3 @@
-//! Placeholder.
+//! Tests, demo and benchmarks with real parts.
+
+pub mod bench;

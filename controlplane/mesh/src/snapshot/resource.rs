@@ -23,7 +23,8 @@ impl Version {
     /// Reads what [`fmt::Display`] writes; anything else was not written by us.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        (text.len() == 16).then(|| u64::from_str_radix(text, 16).ok().map(Self)).flatten()
+        let digits = text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        digits.then(|| u64::from_str_radix(text, 16).ok().map(Self)).flatten()
     }
 
     pub(crate) fn to_bytes(self) -> [u8; 8] {
@@ -70,6 +71,15 @@ pub struct Resource {
     /// Where in `entry` the field `resource` lies: its key and length are those of field `resources` in a state-of-the-world response.
     any: Range<usize>,
 }
+
+/// Equal by name and version, since a version is the hash of the content.
+impl PartialEq for Resource {
+    fn eq(&self, other: &Self) -> bool {
+        self.version == other.version && self.name == other.name
+    }
+}
+
+impl Eq for Resource {}
 
 /// Field numbers of `envoy.service.discovery.v3.Resource`, `google.protobuf.Any` and of `resources` in both responses.
 const RESOURCE_VERSION: u32 = 1;
@@ -166,4 +176,51 @@ fn put_head(buffer: &mut BytesMut, number: u32, len: usize) {
 fn put_field(buffer: &mut BytesMut, number: u32, value: &[u8]) {
     put_head(buffer, number, value.len());
     buffer.put_slice(value);
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+    use proto::envoy::{
+        config::cluster::v3::Cluster,
+        service::discovery::v3::{DeltaDiscoveryResponse, DiscoveryResponse},
+    };
+
+    use super::*;
+
+    fn cluster() -> Resource {
+        let message = Bytes::from(Cluster { name: "web".into(), ..Cluster::default() }.encode_to_vec());
+        Resource::encode(ResourceType::Cluster, "web".into(), &[message], References::default(), Vec::new())
+    }
+
+    #[test]
+    fn one_encoding_serves_both_protocols() {
+        let resource = cluster();
+        let delta = DeltaDiscoveryResponse::decode(resource.delta_field()).unwrap();
+        let sotw = DiscoveryResponse::decode(resource.sotw_field()).unwrap();
+        let entry = &delta.resources[0];
+        assert_eq!((entry.name.as_str(), entry.version.as_str()), ("web", resource.version.to_string().as_str()));
+        assert_eq!(entry.resource.as_ref(), sotw.resources.first());
+        assert_eq!(Cluster::decode(resource.message()).unwrap().name, "web");
+        assert_eq!(resource.len(), resource.delta_field().len());
+    }
+
+    #[test]
+    fn parts_make_the_same_resource_as_the_whole() {
+        let whole = cluster();
+        let bytes = whole.message();
+        let parts = [bytes.slice(..2), bytes.slice(2..)];
+        let put_together =
+            Resource::encode(ResourceType::Cluster, "web".into(), &parts, References::default(), Vec::new());
+        assert_eq!(put_together.version, whole.version);
+        assert_eq!(put_together.delta_field(), whole.delta_field());
+    }
+
+    #[test]
+    fn versions_are_read_as_they_are_written() {
+        let version = Version::from_hash(0x00ab);
+        assert_eq!(Version::parse(&version.to_string()), Some(version));
+        assert_eq!(Version::parse("ab"), None);
+        assert_eq!(Version::parse("+000000000000000"), None);
+    }
 }
