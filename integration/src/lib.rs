@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod bench;
+pub mod bookinfo;
 pub mod client;
 pub mod control_plane;
 pub mod envoy;
