@@ -168,6 +168,7 @@ fn compiled(number: usize, world: &World) -> Vec<Cluster> {
             services: vec![(input.service.clone(), input.rule.clone())],
             ingress: None,
             interception,
+            ipv6: true,
             config: input.config.clone(),
         };
         let mut cluster = cluster::inbound(&input)?.message;
@@ -201,7 +202,7 @@ fn envoy_takes_the_fixed_clusters() {
     for _ in 0..10 {
         let world = world(Files::default()).new_tree(&mut runner).unwrap().current();
         for interception in [Interception::Redirect, Interception::Tproxy, Interception::None(None)] {
-            let fixed = cluster::fixed(&world.config(), interception);
+            let fixed = cluster::fixed(&world.config(), interception, true);
             oracle.accepts(&fixed.into_iter().map(|compiled| compiled.message).collect::<Vec<_>>());
         }
     }
