@@ -1,0 +1,47 @@
+# Everything a person does with this repository. `make` alone prints what there is.
+
+TARGET := $(abspath target)
+TOOLS  := integration/tools
+export MAINSHEET_ENVOY  := $(TARGET)/envoy/envoy
+export MAINSHEET_PYTHON := $(TARGET)/python/bin/python
+# Here nothing is skipped: a test whose outside program is absent fails.
+export MAINSHEET_REQUIRE_ENVOY := 1
+
+.PHONY: help demo test soak bench golden envoy python tools
+.DEFAULT_GOAL := help
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: envoy ## Bookinfo on six real Envoys; ARGS=--tour walks the scenarios
+	@cargo build --workspace --bins
+	@$(TARGET)/debug/demo $(ARGS)
+
+test: envoy python ## every check and every test, with real Envoys
+	@python3 $(TOOLS)/test.py $(TARGET)/test-counts
+
+soak: envoy ## steady load during edits and restarts, for long; ARGS are passed on
+	@cargo build --workspace --bins
+	@$(TARGET)/debug/soak $(ARGS)
+
+bench: tools ## the push path against the raw floor (release build); ARGS are passed on
+	@cargo build --release --workspace --bins
+	@$(TARGET)/release/bench $(ARGS)
+
+golden: tools ## rewrite the golden files from what the compiler gives; review the diff
+	@UPDATE_GOLDEN=1 cargo test --workspace golden
+
+envoy: tools ## fetch the real Envoy into target/envoy/
+	@python3 $(TOOLS)/fetch.py envoy $(TARGET)
+
+python: tools ## fetch a Python with a gRPC client into target/python/
+	@python3 $(TOOLS)/fetch.py python $(TARGET)
+
+# Each thing that is missing is named with the command that installs it.
+tools:
+	@command -v cargo >/dev/null || { echo "missing: cargo (Rust); install it: curl --proto '=https' -sSf https://sh.rustup.rs | sh" >&2; exit 1; }
+	@cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 || \
+	  { echo "missing: rustfmt or clippy; install them: rustup component add rustfmt clippy" >&2; exit 1; }
+	@command -v cc >/dev/null || { echo "missing: a C compiler; install it: sudo apt-get install build-essential" >&2; exit 1; }
+	@command -v python3 >/dev/null || { echo "missing: python3; install it: sudo apt-get install python3 python3-venv python3-pip" >&2; exit 1; }
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || { echo "missing: Python's venv; install it: sudo apt-get install python3-venv python3-pip" >&2; exit 1; }
