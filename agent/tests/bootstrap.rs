@@ -1,5 +1,7 @@
 //! The command as users run it: what it prints, what it refuses, and whether the real Envoy takes it.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, also in what it calls")]
+
 use std::{
     path::PathBuf,
     process::{Command, Output},
