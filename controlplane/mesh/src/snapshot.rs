@@ -66,10 +66,9 @@ impl ResourceSet {
 
     /// What of `self` differs from `before`, in the order of names; equal versions are silent.
     pub fn differences<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = Difference<'a>> {
-        before.0.diff(&self.0).filter_map(|item| match item {
-            DiffItem::Add(_, resource) => Some(Difference::Changed(resource)),
-            DiffItem::Update { new: (_, new), .. } => Some(Difference::Changed(new)),
-            DiffItem::Remove(name, _) => Some(Difference::Removed(name)),
+        before.0.diff(&self.0).map(|item| match item {
+            DiffItem::Add(_, resource) | DiffItem::Update { new: (_, resource), .. } => Difference::Changed(resource),
+            DiffItem::Remove(name, _) => Difference::Removed(name),
         })
     }
 

@@ -188,6 +188,7 @@ impl<T> Object<T> {
 /// An object of any kind but endpoints.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "each variant is the kind of that name")]
+#[allow(clippy::large_enum_variant, reason = "lives in the box of `Change::Set`")]
 pub enum Config {
     MeshConfig(Object<MeshConfig>),
     Namespace(Object<NamespaceInfo>),
