@@ -1,8 +1,12 @@
 //! What proxies are to hold: encoded, versioned resources in immutable sets, shared by every proxy of a viewpoint.
 
+mod counters;
 mod resource;
+mod snapshots;
 
+pub use counters::Counters;
 pub use resource::{References, Resource, Version};
+pub use snapshots::Snapshots;
 
 use std::sync::Arc;
 

@@ -1,6 +1,9 @@
 //! What the proxies of a viewpoint can see: services, the rules that hold for them, and routes.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::OnceLock,
+};
 
 use crate::model::{
     Hostname, Namespace, Object, ObjectId, Shared,
@@ -60,11 +63,30 @@ pub struct Scope {
     pub outbound_policy: OutboundTrafficPolicy,
     /// The services, by hostname.
     pub services: BTreeMap<Hostname, ScopedService>,
-    /// The virtual services that hold for sidecars, in order of precedence; delegates are resolved (see `delegates`).
+    /// The virtual services that hold for sidecars, in order of precedence.
     pub virtual_services: Vec<Shared<Object<VirtualService>>>,
+    /// The virtual services that those delegate to, as far as they exist and may be used.
+    pub delegates: BTreeMap<ObjectId, Shared<Object<VirtualService>>>,
+    /// Which of `virtual_services` holds for each host that one of them names; made when first asked for.
+    hosts: OnceLock<HashMap<Hostname, usize>>,
 }
 
 impl Scope {
+    /// A scope in which nothing can be seen yet; its fields are then filled in.
+    #[must_use]
+    pub fn empty(namespace: Namespace, config: Shared<Object<MeshConfig>>) -> Self {
+        Self {
+            namespace,
+            sidecar: None,
+            outbound_policy: config.spec.outbound_traffic_policy,
+            config,
+            services: BTreeMap::new(),
+            virtual_services: Vec::new(),
+            delegates: BTreeMap::new(),
+            hosts: OnceLock::new(),
+        }
+    }
+
     /// The service of this name.
     #[must_use]
     pub fn service(&self, host: &Hostname) -> Option<&ScopedService> {
@@ -75,22 +97,28 @@ impl Scope {
     /// one, and the older object of equals.
     #[must_use]
     pub fn virtual_service(&self, host: &Hostname) -> Option<&Shared<Object<VirtualService>>> {
-        let specificity = |vs: &Object<VirtualService>| {
-            vs.spec
-                .hosts
-                .iter()
-                .filter(|h| h.covers(host))
-                .map(|h| (usize::from(!h.is_wildcard()), h.as_str().len()))
-                .max()
-        };
-        let mut best: Option<((usize, usize), &Shared<Object<VirtualService>>)> = None;
-        for candidate in &self.virtual_services {
-            if let Some(found) = specificity(candidate)
-                && best.is_none_or(|(so_far, _)| found > so_far)
-            {
-                best = Some((found, candidate));
+        let hosts = self.hosts.get_or_init(|| self.index_hosts());
+        let place = std::iter::once(host.as_str().to_owned())
+            .chain(covering_wildcards(host))
+            .find_map(|name| hosts.get(name.as_str()))?;
+        self.virtual_services.get(*place)
+    }
+
+    fn index_hosts(&self) -> HashMap<Hostname, usize> {
+        let mut hosts = HashMap::new();
+        for (place, virtual_service) in self.virtual_services.iter().enumerate() {
+            for host in &virtual_service.spec.hosts {
+                hosts.entry(host.clone()).or_insert(place);
             }
         }
-        best.map(|(_, vs)| vs)
+        hosts
     }
+}
+
+/// The wildcards that cover `host`, the longest first; a wildcard does not cover itself here.
+pub(crate) fn covering_wildcards(host: &Hostname) -> impl Iterator<Item = String> {
+    let text = host.as_str();
+    let start = usize::from(host.is_wildcard());
+    let suffixes = text.char_indices().filter(move |(at, c)| *c == '.' && *at > start).map(move |(at, _)| &text[at..]);
+    suffixes.map(|suffix| format!("*{suffix}")).chain((text != "*").then(|| "*".to_owned()))
 }

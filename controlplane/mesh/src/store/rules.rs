@@ -1,0 +1,57 @@
+//! DestinationRules by namespace and host, in the order in which they take precedence.
+
+use std::sync::Arc;
+
+use imbl::OrdMap;
+
+use crate::{
+    compile::scope::covering_wildcards,
+    model::{Hostname, Namespace, Object, Shared, destination_rule::DestinationRule},
+};
+
+/// The rules of one namespace for one host, oldest first.
+pub type RuleGroup = Arc<[Shared<Object<DestinationRule>>]>;
+
+/// The rules of all namespaces.
+#[derive(Debug, Clone, Default)]
+pub struct Rules(OrdMap<Namespace, OrdMap<Hostname, RuleGroup>>);
+
+impl Rules {
+    /// The groups of a namespace that hold for `host`: its own before wildcards, longer wildcards before shorter ones.
+    pub fn covering<'a>(&'a self, namespace: &Namespace, host: &'a Hostname) -> impl Iterator<Item = &'a RuleGroup> {
+        let hosts = self.0.get(namespace);
+        hosts.into_iter().flat_map(move |hosts| {
+            let wildcards = covering_wildcards(host).filter_map(|wildcard| hosts.get(wildcard.as_str()));
+            hosts.get(host).into_iter().chain(wildcards)
+        })
+    }
+
+    /// All groups of a namespace.
+    pub fn of_namespace(&self, namespace: &Namespace) -> impl Iterator<Item = (&Hostname, &RuleGroup)> {
+        self.0.get(namespace).into_iter().flat_map(OrdMap::iter)
+    }
+
+    pub(super) fn remove(&mut self, rule: &Object<DestinationRule>) {
+        let Some(hosts) = self.0.get_mut(&rule.id.namespace) else { return };
+        let left: RuleGroup = match hosts.get(&rule.spec.host) {
+            Some(group) => group.iter().filter(|held| held.id != rule.id).cloned().collect(),
+            None => return,
+        };
+        if left.is_empty() {
+            hosts.remove(&rule.spec.host);
+        } else {
+            hosts.insert(rule.spec.host.clone(), left);
+        }
+        if hosts.is_empty() {
+            self.0.remove(&rule.id.namespace);
+        }
+    }
+
+    pub(super) fn insert(&mut self, rule: &Shared<Object<DestinationRule>>) {
+        let hosts = self.0.entry(rule.id.namespace.clone()).or_default();
+        let mut group: Vec<_> = hosts.get(&rule.spec.host).map(|group| group.to_vec()).unwrap_or_default();
+        let place = group.partition_point(|held| held.precedence() < rule.precedence());
+        group.insert(place, rule.clone());
+        hosts.insert(rule.spec.host.clone(), group.into());
+    }
+}
