@@ -2,6 +2,7 @@
 //!
 //! Every value was parsed before it came here, so nothing downstream checks it again.
 
+pub mod code;
 pub mod destination_rule;
 pub mod duration;
 pub mod endpoint;

@@ -1,0 +1,3 @@
+//! The rooms of the control plane's binary.
+
+pub mod source;
