@@ -1,12 +1,13 @@
 //! Requests as they come: gRPC messages out of an HTTP/2 body, decoded into no more than what is used of them.
 
-use std::pin::Pin;
+use std::{collections::BTreeMap, pin::Pin};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use http_body::Body;
 use http_body_util::BodyExt as _;
+use mesh::push::{Protocol, Request};
 use prost::Message;
-use proto::google::protobuf::Struct;
+use proto::{ResourceType, google::protobuf::Struct};
 use tonic::Status;
 
 /// Longest request. A proxy that reconnects lists the version of everything it holds: about 100 bytes for each resource.
@@ -58,6 +59,14 @@ where
         }
     }
 
+    /// The next request of a protocol. May be cancelled without loss.
+    pub(super) async fn next_request(&mut self, protocol: Protocol) -> Option<Result<Asked, Status>> {
+        match protocol {
+            Protocol::Delta => self.next::<DeltaRequest>().await.map(|request| request.map(Asked::from)),
+            Protocol::StateOfTheWorld => self.next::<SotwRequest>().await.map(|request| request.map(Asked::from)),
+        }
+    }
+
     /// A whole message, once the buffer holds one.
     fn take(&mut self) -> Result<Option<Bytes>, Status> {
         let Some((prefix, _)) = self.buffer.split_first_chunk::<PREFIX_LEN>() else { return Ok(None) };
@@ -84,6 +93,47 @@ where
     }
 }
 
+/// A request of either protocol.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    pub(super) node: Option<Node>,
+    pub(super) type_url: String,
+    /// Names to subscribe to; in the state of the world all that are wanted.
+    pub(super) names: Vec<String>,
+    unsubscribe: Vec<String>,
+    initial_versions: BTreeMap<String, String>,
+    version: String,
+    nonce: String,
+    error: Option<String>,
+}
+
+impl Asked {
+    /// The request as the automaton takes it.
+    pub(super) fn into_request(self, protocol: Protocol, kind: ResourceType) -> Request {
+        let Self { node: _, type_url: _, names, unsubscribe, initial_versions, version, nonce, error } = self;
+        match protocol {
+            Protocol::Delta => Request::Delta { kind, subscribe: names, unsubscribe, initial_versions, nonce, error },
+            Protocol::StateOfTheWorld => Request::Sotw { kind, names, version, nonce, error },
+        }
+    }
+}
+
+impl From<DeltaRequest> for Asked {
+    fn from(request: DeltaRequest) -> Self {
+        let DeltaRequest { node, type_url, subscribe, unsubscribe, initial_versions, nonce, error } = request;
+        let error = error.map(|error| error.message);
+        Self { node, type_url, names: subscribe, unsubscribe, initial_versions, version: String::new(), nonce, error }
+    }
+}
+
+impl From<SotwRequest> for Asked {
+    fn from(request: SotwRequest) -> Self {
+        let SotwRequest { version, node, names, type_url, nonce, error } = request;
+        let error = error.map(|error| error.message);
+        Self { node, type_url, names, version, nonce, error, ..Self::default() }
+    }
+}
+
 /// `envoy.service.discovery.v3.DeltaDiscoveryRequest`, as far as it is used.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct DeltaRequest {
@@ -96,7 +146,7 @@ pub(super) struct DeltaRequest {
     #[prost(string, repeated, tag = "4")]
     pub(super) unsubscribe: Vec<String>,
     #[prost(btree_map = "string, string", tag = "5")]
-    pub(super) initial_versions: std::collections::BTreeMap<String, String>,
+    pub(super) initial_versions: BTreeMap<String, String>,
     #[prost(string, tag = "6")]
     pub(super) nonce: String,
     #[prost(message, optional, tag = "7")]
@@ -147,6 +197,23 @@ pub struct Node {
     /// The program: `envoy`, `gRPC C-core linux Python`.
     #[prost(string, tag = "6")]
     pub user_agent_name: String,
+}
+
+impl Node {
+    /// The node as the rest of the mesh knows it.
+    pub(super) fn to_proto(&self) -> proto::envoy::config::core::v3::Node {
+        proto::envoy::config::core::v3::Node {
+            id: self.id.clone(),
+            cluster: self.cluster.clone(),
+            metadata: self.metadata.clone(),
+            locality: self.locality.as_ref().map(|of| proto::envoy::config::core::v3::Locality {
+                region: of.region.clone(),
+                zone: of.zone.clone(),
+                sub_zone: of.sub_zone.clone(),
+            }),
+            ..Default::default()
+        }
+    }
 }
 
 /// `envoy.config.core.v3.Locality`.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use mesh::snapshot::Resource;
+use mesh::{push::Protocol, snapshot::Resource};
 use prost::encoding::{WireType, encode_key, encode_varint};
 use proto::ResourceType;
 
@@ -22,15 +22,6 @@ const TYPE_URL: u32 = 4;
 const NONCE: u32 = 5;
 /// Field number of `DeltaDiscoveryResponse.removed_resources`.
 const REMOVED: u32 = 6;
-
-/// The two protocols of ADS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Protocol {
-    /// Incremental.
-    Delta,
-    /// Everything of a type in each response.
-    StateOfTheWorld,
-}
 
 /// What a response says, before it is bytes.
 #[derive(Debug)]
