@@ -1,5 +1,16 @@
 //! What the proxies of a viewpoint can see: services, the rules that hold for them, and routes.
 
+mod build;
+mod key;
+mod rules;
+mod sight;
+#[cfg(test)]
+mod tests;
+
+pub use build::{Amended, BuiltScope, Merge};
+pub use key::ScopeKey;
+pub use rules::{RuleList, merge, rules_for};
+
 use std::{
     collections::{BTreeMap, HashMap},
     sync::OnceLock,
@@ -51,7 +62,7 @@ pub struct ScopedService {
 }
 
 /// What the proxies of one namespace (and Sidecar) can see.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Scope {
     /// The namespace of the callers.
     pub namespace: Namespace,
@@ -102,6 +113,20 @@ impl Scope {
             .chain(covering_wildcards(host))
             .find_map(|name| hosts.get(name.as_str()))?;
         self.virtual_services.get(*place)
+    }
+
+    /// Whether both show the same things, in the same memory.
+    #[must_use]
+    pub fn means(&self, other: &Self) -> bool {
+        let Self { namespace, sidecar, config, outbound_policy, services, virtual_services, delegates, hosts: _ } =
+            self;
+        *namespace == other.namespace
+            && *sidecar == other.sidecar
+            && *config == other.config
+            && *outbound_policy == other.outbound_policy
+            && *services == other.services
+            && *virtual_services == other.virtual_services
+            && *delegates == other.delegates
     }
 
     fn index_hosts(&self) -> HashMap<Hostname, usize> {

@@ -208,7 +208,7 @@ impl Mesh {
     }
 
     /// What the namespaces of the mesh declare by this very name, by namespace.
-    pub fn declarations<'a>(&'a self, host: &'a Hostname) -> impl Iterator<Item = &'a Shared<MeshService>> {
+    pub fn declarations<'a>(&'a self, host: &Hostname) -> impl Iterator<Item = &'a Shared<MeshService>> {
         self.services
             .range(ServiceKey { host: host.clone(), namespace: Namespace::none() }..)
             .take_while(move |(key, _)| key.host == *host)
@@ -216,7 +216,7 @@ impl Mesh {
     }
 
     /// The services that objects of one namespace declare, by host.
-    pub fn services_in<'a>(&'a self, namespace: &'a Namespace) -> impl Iterator<Item = &'a Shared<MeshService>> {
+    pub fn services_in<'a>(&'a self, namespace: &Namespace) -> impl Iterator<Item = &'a Shared<MeshService>> {
         self.services_by_namespace
             .range((Namespace::clone(namespace), first_hostname())..)
             .take_while(move |(of, _)| of == namespace)
@@ -264,7 +264,7 @@ impl Mesh {
 }
 
 /// The configuration of a mesh that has none.
-pub(super) fn default_config() -> Object<MeshConfig> {
+pub(crate) fn default_config() -> Object<MeshConfig> {
     let spec = MeshConfig::default();
     let id = ObjectId::new(Kind::MeshConfig, spec.root_namespace.clone(), "istio");
     Object { id, created: None, generation: None, location: None, spec }

@@ -45,7 +45,7 @@ impl<T> Objects<T> {
     }
 
     /// Those of one namespace, by name.
-    pub fn in_namespace<'a>(&'a self, namespace: &'a Namespace) -> impl Iterator<Item = &'a Shared<Object<T>>> {
+    pub fn in_namespace<'a>(&'a self, namespace: &Namespace) -> impl Iterator<Item = &'a Shared<Object<T>>> {
         // All keys of one map are of one kind, so the first of a namespace can only be found through a key of that kind.
         let kind = self.0.get_min().map(|(id, _)| id.kind);
         kind.into_iter().flat_map(move |kind| {
