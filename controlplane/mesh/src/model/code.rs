@@ -62,6 +62,8 @@ codes! {
         "The first one counts, in order of file path and place in the file; the other is not in force."
     UNKNOWN_METADATA "MS0208" Warning "the metadata field does not exist"
         "Kubernetes drops it without a word, and so does Mainsheet."
+    UNKNOWN_OPTION "MS0209" Warning "the mesh option does not exist"
+        "The option has no effect; all others are in force, since a mesh without its options would be worse."
 
     FIELD_NOT_IN_FORCE "MS0301" Warning "the field is not in force yet"
         "The field is known and correct, but Mainsheet does not act on it yet. The rest of the object is in force."
