@@ -62,7 +62,16 @@ impl Service {
         clock: fn() -> SystemTime,
     ) -> Self {
         let streams = Arc::new(Semaphore::new(STREAMS_MAX));
-        Self { dispatch, metrics, proxies, bodies: Bodies::default(), warnings: Quiet::default(), streams, shutdown, clock }
+        Self {
+            dispatch,
+            metrics,
+            proxies,
+            bodies: Bodies::default(),
+            warnings: Quiet::default(),
+            streams,
+            shutdown,
+            clock,
+        }
     }
 
     /// Answers the head of a request; a stream goes on in a task of its own.
@@ -88,7 +97,9 @@ impl Service {
         }
         let Ok(place) = Arc::clone(&self.streams).try_acquire_owned() else {
             self.metrics.refused("streams");
-            return refusal(&Status::resource_exhausted(format!("{STREAMS_MAX} streams are open; try another replica")));
+            return refusal(&Status::resource_exhausted(format!(
+                "{STREAMS_MAX} streams are open; try another replica"
+            )));
         };
         let (sink, body) = outgoing::channel();
         let service = Arc::clone(self);

@@ -116,7 +116,11 @@ impl Metrics {
                 "From the arrival of a change to its acknowledgement by a proxy",
                 latencies,
             ),
-            refused_streams: family(&mut r, "mainsheet_refused_streams", "Streams and connections refused or broken off"),
+            refused_streams: family(
+                &mut r,
+                "mainsheet_refused_streams",
+                "Streams and connections refused or broken off",
+            ),
             unserved_types: registered(&mut r, "mainsheet_unserved_types", "Requests for a type that is not served"),
             pilot_proxy_convergence_time: histogram(
                 &mut r,

@@ -57,8 +57,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     let proxies = Arc::new(ads::Proxies::default());
     let (trigger, shutdown) = shutdown::channel();
     let (problems, reported) = watch::channel(Arc::new(Vec::new()));
-    let service =
-        ads::Service::new(mesh.clone(), Arc::clone(&metrics), Arc::clone(&proxies), shutdown.clone(), now);
+    let service = ads::Service::new(mesh.clone(), Arc::clone(&metrics), Arc::clone(&proxies), shutdown.clone(), now);
     let pages = http::router(http::Sources {
         dispatch: mesh.clone(),
         proxies,
@@ -150,11 +149,14 @@ fn directory(args: &Args) -> anyhow::Result<()> {
 }
 
 fn bound(flag: &str, address: SocketAddr, listener: std::io::Result<TcpListener>) -> anyhow::Result<TcpListener> {
-    listener.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
-            "{flag} {address}: something listens there already; end it, or give another port (0 takes a free one)"
-        ),
-        _ => anyhow::anyhow!("{flag} {address}: {error}"),
+    listener.map_err(|error| {
+        if error.kind() == std::io::ErrorKind::AddrInUse {
+            anyhow::anyhow!(
+                "{flag} {address}: something listens there already; end it, or give another port (0 takes a free one)"
+            )
+        } else {
+            anyhow::anyhow!("{flag} {address}: {error}")
+        }
     })
 }
 

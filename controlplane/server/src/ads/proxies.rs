@@ -197,6 +197,11 @@ impl ProxyState {
         self.types.get_mut(kind.index()).map(|state| state.get_or_insert_default())
     }
 
+    /// Notes that the proxy has asked for a type.
+    pub(super) fn ask(&mut self, kind: ResourceType) {
+        let _ = self.of_mut(kind);
+    }
+
     /// The types that the proxy has asked for.
     pub fn asked(&self) -> impl Iterator<Item = (ResourceType, &TypeState)> {
         ResourceType::ALL.into_iter().zip(&self.types).filter_map(|(kind, state)| Some((kind, state.as_ref()?)))

@@ -42,7 +42,9 @@ where
                 Ok(None) => {}
                 Ok(Some(message)) => {
                     let decoded = M::decode(message);
-                    return Some(decoded.map_err(|error| Status::invalid_argument(format!("malformed request: {error}"))));
+                    return Some(
+                        decoded.map_err(|error| Status::invalid_argument(format!("malformed request: {error}"))),
+                    );
                 }
                 Err(status) => return Some(Err(status)),
             }
@@ -72,7 +74,9 @@ where
         let Some((prefix, _)) = self.buffer.split_first_chunk::<PREFIX_LEN>() else { return Ok(None) };
         let [compressed, length @ ..] = *prefix;
         if compressed != 0 {
-            return Err(Status::unimplemented("compressed requests are not taken; send them with grpc-encoding identity"));
+            return Err(Status::unimplemented(
+                "compressed requests are not taken; send them with grpc-encoding identity",
+            ));
         }
         let len = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
         if len > REQUEST_LEN_MAX {

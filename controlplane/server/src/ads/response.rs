@@ -9,7 +9,6 @@ use std::{
 use bytes::{BufMut as _, Bytes, BytesMut};
 use mesh::{push::Protocol, snapshot::Resource};
 use prost::encoding::{WireType, encode_key, encode_varint};
-use proto::ResourceType;
 
 /// Bytes of shared bodies that are kept for streams which have not asked yet.
 const BODIES_LEN_MAX: usize = 32 << 20;
@@ -190,7 +189,8 @@ fn identity(response: &Response<'_>) -> u64 {
 
 fn head(response: &Response<'_>, removed: &[Arc<str>], body_len: usize) -> Bytes {
     const PREFIX: [u8; 5] = [0; 5];
-    let mut head = BytesMut::with_capacity(64 + response.type_url.len() + response.version.len() + response.nonce.len());
+    let mut head =
+        BytesMut::with_capacity(64 + response.type_url.len() + response.version.len() + response.nonce.len());
     head.put_slice(&PREFIX);
     put_text(VERSION, response.version, &mut head);
     put_text(TYPE_URL, response.type_url, &mut head);
@@ -224,7 +224,10 @@ fn put_text(number: u32, text: &str, buffer: &mut BytesMut) {
 mod tests {
     use mesh::snapshot::References;
     use prost::Message as _;
-    use proto::envoy::service::discovery::v3::{DeltaDiscoveryResponse, DiscoveryResponse};
+    use proto::{
+        ResourceType,
+        envoy::service::discovery::v3::{DeltaDiscoveryResponse, DiscoveryResponse},
+    };
 
     use super::*;
 
@@ -252,8 +255,7 @@ mod tests {
         let resources = [resource("a"), resource("b")];
         let removed: [Arc<str>; 2] = ["c".into(), "d".into()];
         for (count, gone) in [(0, 0), (0, 2), (1, 0), (1, 1), (2, 0), (2, 2)] {
-            let (encoded, _) =
-                bodies.encode(&response(Protocol::Delta, &resources[..count], &removed[..gone]));
+            let (encoded, _) = bodies.encode(&response(Protocol::Delta, &resources[..count], &removed[..gone]));
             let read = DeltaDiscoveryResponse::decode(message(&encoded)).unwrap();
             assert_eq!(read.system_version_info, "v");
             assert_eq!(read.nonce, "n");

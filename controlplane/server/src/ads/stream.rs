@@ -301,7 +301,7 @@ impl<'a> Stream<'a> {
             tracing::warn!(node = self.entry.node_id, %refusal, "stream closed");
             Status::resource_exhausted(refusal.to_string())
         })?;
-        self.entry.note(|state| drop(state.of_mut(kind)));
+        self.entry.note(|state| state.ask(kind));
         self.note(received);
         Ok(())
     }

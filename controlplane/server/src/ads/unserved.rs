@@ -57,7 +57,8 @@ impl Unserved {
         if is_first || !missing.is_empty() {
             self.answered += 1;
             let nonce = format!("none{:x}", self.answered);
-            let response = Response { protocol, type_url, version: "", nonce: &nonce, resources: &[], removed: &missing };
+            let response =
+                Response { protocol, type_url, version: "", nonce: &nonce, resources: &[], removed: &missing };
             self.waiting.push_back(bodies.encode(&response).0);
         }
         Ok(())
@@ -82,7 +83,10 @@ mod tests {
     use super::*;
 
     fn asked(type_url: &str, names: &[&str]) -> Asked {
-        Asked { type_url: type_url.into(), names: names.iter().map(ToString::to_string).collect(), ..Asked::default() }
+        let mut asked = Asked::default();
+        asked.type_url = type_url.into();
+        asked.names = names.iter().map(ToString::to_string).collect();
+        asked
     }
 
     #[test]

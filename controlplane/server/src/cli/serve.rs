@@ -47,6 +47,8 @@ fn log(args: &Args) -> anyhow::Result<()> {
 fn filter(text: &str) -> Result<String, String> {
     match EnvFilter::try_new(text) {
         Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(format!("{error}; give error, warn, info, debug or trace, or targets as in mainsheet::ads=debug")),
+        Err(error) => {
+            Err(format!("{error}; give error, warn, info, debug or trace, or targets as in mainsheet::ads=debug"))
+        }
     }
 }

@@ -96,7 +96,8 @@ fn scalar(value: &Value, text: &mut String) {
 /// Plain where every reader takes it for a string, else quoted as in JSON, which YAML reads the same.
 fn string(content: &str, text: &mut String) {
     let starts_plain = content.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_' || c == '/');
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '|' | '=' | '~' | '+' | '@');
+    let is_plain =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '|' | '=' | '~' | '+' | '@');
     let means_more = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"];
     let is_word = means_more.iter().any(|word| content.eq_ignore_ascii_case(word));
     if starts_plain && content.chars().all(is_plain) && !is_word {

@@ -83,7 +83,10 @@ mod tests {
     fn a_table_shows_state_and_refusals() {
         let refusal = Refusal {
             message: "bad port".into(),
-            resources: vec![Refused { name: "0.0.0.0_80".into(), made_by: vec!["Service shop/web [a.yaml:1:1]".into()] }],
+            resources: vec![Refused {
+                name: "0.0.0.0_80".into(),
+                made_by: vec!["Service shop/web [a.yaml:1:1]".into()],
+            }],
             ..Refusal::default()
         };
         let types = vec![
@@ -105,7 +108,9 @@ web[2J.shop refuses lds 0.0.0.0_80
   it says: bad port
   made by: Service shop/web [a.yaml:1:1]
 ";
-        let expected = expected.replace("web[2J.shop    NACKED", "web[2J.shop   NACKED").replace("NAME           ", "NAME          ");
+        let expected = expected
+            .replace("web[2J.shop    NACKED", "web[2J.shop   NACKED")
+            .replace("NAME           ", "NAME          ");
         assert_eq!(table(&[proxy]), expected);
     }
 }

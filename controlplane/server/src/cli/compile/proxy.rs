@@ -34,7 +34,9 @@ impl Metadata {
             .ok_or_else(|| "write KEY=VALUE, as in INTERCEPTION_MODE=NONE".to_owned())?;
         let value = if value.starts_with(['{', '[']) && key != "POD_PORTS" {
             serde_json::from_str(value).map_err(|error| {
-                format!("the value of {key} is not JSON ({error}); quote keys and strings, as in LABELS={{\"app\":\"web\"}}")
+                format!(
+                    "the value of {key} is not JSON ({error}); quote keys and strings, as in LABELS={{\"app\":\"web\"}}"
+                )
             })?
         } else {
             value.into()
