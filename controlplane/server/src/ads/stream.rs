@@ -195,14 +195,15 @@ impl<'a> Stream<'a> {
                         self.service.metrics.pilot_xds_send_time.observe(drawn.elapsed().as_secs_f64());
                     }
                 }
-                request = messages.next_request(self.protocol), if self.unserved.has_room() => match request {
-                    None => return Ok(Status::ok("")),
-                    Some(request) => self.receive(request?)?,
-                },
+                // Before requests, so that they are answered from the newest snapshot.
                 published = self.subscription.next(), if draft.is_none() => {
                     let ending = |_| Status::unavailable("the control plane is ending; connect again");
                     self.aim(published.map_err(ending)?);
                 }
+                request = messages.next_request(self.protocol), if self.unserved.has_room() => match request {
+                    None => return Ok(Status::ok("")),
+                    Some(request) => self.receive(request?)?,
+                },
                 () = sink.gone(), if draft.is_none() => return Err(gone()),
                 () = tokio::time::sleep_until(deadline), if draft.is_some() => {
                     self.service.metrics.pilot_xds_write_timeout.inc();
