@@ -273,5 +273,5 @@ fn a_server_that_removes_clusters_early_is_found_out() {
 
 #[test]
 fn a_server_that_loses_what_was_refused_with_others_is_found_out() {
-    finds(Fault::LosesTheGood, Protocol::Delta, canary(), "ends");
+    finds(Fault::LosesTheGood, Protocol::Delta, canary(), "which is not served");
 }

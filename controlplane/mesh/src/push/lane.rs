@@ -30,7 +30,8 @@ pub(super) struct Lane {
     pub(super) flights: VecDeque<Flight>,
     /// Names that may have to be sent.
     pub(super) due: BTreeMap<Arc<str>, Due>,
-    /// Versions that were refused together with others, so that the proxy may hold them, though `sent` has what was before.
+    /// What the proxy may or may not hold beside `sent`, since it was in a refused response: a version that it may have
+    /// taken, or one whose removal it may not have.
     pub(super) doubtful: BTreeMap<Arc<str>, Arc<Resource>>,
     /// Versions that the proxy will not take.
     pub(super) refused: BTreeMap<Arc<str>, Refused>,
@@ -298,15 +299,18 @@ impl Lane {
         self.acked = Some(flight.version);
     }
 
-    /// Goes back to what was before a refused change, and makes the name due again.
+    /// Goes back to what the proxy has for certain after a refused change, and makes the name due again.
     fn restore(&mut self, item: &Item, is_single: bool, after: u64) {
-        match &item.before {
-            Some(before) => self.sent.insert(before),
+        // A removal may have been applied: then there is nothing, else what was before.
+        let (certain, possible) = match &item.after {
+            Some(resource) => (item.before.as_ref(), (!is_single).then_some(resource)),
+            None => (None, item.before.as_ref()),
+        };
+        match certain {
+            Some(resource) => self.sent.insert(resource),
             None => self.sent.remove(&item.name),
         }
-        if let Some(resource) = &item.after
-            && !is_single
-        {
+        if let Some(resource) = possible {
             self.doubtful.insert(Arc::clone(&item.name), Arc::clone(resource));
         }
         self.want(&item.name, false, after);

@@ -216,12 +216,15 @@ impl Order<'_> {
         })
     }
 
-    /// Whether a listener has all the route configurations that it waits for.
-    pub(super) fn has_routes(&self, listener: &str) -> bool {
-        self.lanes.listener.sent.get(listener).is_none_or(|listener| {
-            listener.references.routes.iter().all(|route| {
-                !self.target.of(ResourceType::Route).contains(route) || self.lanes.route.acknowledged(route).is_some()
-            })
+    /// Whether a listener has all the route configurations that it waits for. Those that the target names but does not
+    /// have never come.
+    pub(super) fn has_routes(&self, name: &str) -> bool {
+        let Some(listener) = self.lanes.listener.sent.get(name) else { return true };
+        let aimed = self.target.of(ResourceType::Listener).get(name);
+        let is_aimed = aimed.is_some_and(|aimed| aimed.version == listener.version);
+        listener.references.routes.iter().all(|route| {
+            self.lanes.route.acknowledged(route).is_some()
+                || (is_aimed && !self.target.of(ResourceType::Route).contains(route))
         })
     }
 }

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     compile::{
         scope::{Amended, BuiltScope, Scope, ScopeKey},
-        viewpoint::Viewpoint,
+        viewpoint::{Interception, Viewpoint},
     },
     model::Shared,
     store::{Mesh, Touched},
@@ -230,7 +230,11 @@ impl Snapshots {
     fn parts_of(&mut self, mesh: &Mesh, viewpoint: &Viewpoint, scope: usize, touched: &Touched) -> Parts {
         let arc = self.scope(scope);
         let differences = self.scopes.get(scope).map(|held| held.differences.clone()).unwrap_or_default();
-        let key = DestinationsKey { scope, kind: viewpoint.kind, place: differences.place(viewpoint) };
+        let captured = match viewpoint.interception {
+            Interception::Redirect | Interception::Tproxy => true,
+            Interception::None(_) => false,
+        };
+        let key = DestinationsKey { scope, kind: viewpoint.kind, captured, place: differences.place(viewpoint) };
         let destinations = match self.destinations.number(&key) {
             Some(number) => {
                 self.update_destinations(mesh, number, touched);

@@ -138,6 +138,9 @@ impl Envoy {
                 ResourceType::Secret | ResourceType::ExtensionConfig => Vec::new(),
             };
         }
+        if error.is_some() {
+            follow_up.extend(self.give_up(response, is_refused_whole));
+        }
         let wire = self.wires.entry(response.kind).or_default();
         wire.nonce = response.nonce.to_string();
         if error.is_none() {
@@ -238,6 +241,36 @@ impl Envoy {
                 slot.active = slot.warming.take();
             }
         }
+    }
+
+    /// What waited for something that it refused goes on without: for all names if it cannot tell which.
+    fn give_up(&mut self, response: &Response, is_whole: bool) -> Vec<Request> {
+        let bad: Vec<Name> =
+            response.resources.iter().filter(|r| self.badness(r).is_some()).map(|r| Arc::clone(&r.name)).collect();
+        match response.kind {
+            ResourceType::Endpoint => {
+                let names = if is_whole { self.endpoint_names.iter().cloned().collect() } else { bad };
+                names.iter().for_each(|name| self.warm(name));
+                self.release_clusters();
+                Vec::new()
+            }
+            ResourceType::Route => {
+                let names = if is_whole { self.route_names.iter().cloned().collect() } else { bad };
+                for name in names {
+                    self.routes.entry(name).or_insert(None);
+                }
+                self.follow_routes()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Goes on without the endpoints that did not come.
+    pub fn time_out(&mut self) {
+        for slot in self.clusters.values_mut().filter(|slot| slot.warming.is_some()) {
+            slot.active = slot.warming.take();
+        }
+        self.release_clusters();
     }
 
     /// Says about clusters what it could not say while some warmed.

@@ -1,7 +1,8 @@
 //! Visits every state that an automaton and a model Envoy can reach together, whatever the order in which messages are
 //! sent and arrive, snapshots change and streams break.
 //!
-//! Time and patience do not exist here: no timeout ever helps. A state without a next step must therefore be one in
+//! No timeout ever helps, except a proxy that comes back in the state of the world and waits for endpoints of a cluster
+//! that is gone: there are no words to tell it so. A state without a next step must therefore be one in
 //! which Envoy holds the target, and a state that leads back to itself is endless chatter.
 
 use std::{
@@ -53,6 +54,7 @@ enum Step {
     Aim,
     Reconnect,
     Restart,
+    TimeOut,
 }
 
 #[derive(Debug, Clone)]
@@ -63,6 +65,8 @@ struct State {
     aimed: usize,
     reconnects: u32,
     restarts: u32,
+    /// First requests of the stream that were not delivered yet, when Envoy came back.
+    unsaid: usize,
     /// Whether Envoy came back in the state of the world with something else than the target: it cannot say what it
     /// holds then, so nothing can be promised until it holds the target.
     is_excused: bool,
@@ -123,6 +127,7 @@ impl Case {
             aimed: 0,
             reconnects: self.reconnects,
             restarts: self.restarts,
+            unsaid: 0,
             is_excused: false,
         }
     }
@@ -152,6 +157,9 @@ impl Case {
         }
         // What cannot be done is no step: an end is known by having none.
         steps.retain(|step| self.take(&state, *step).is_some());
+        if steps.is_empty() && state.is_excused && state.envoy.is_warming() {
+            steps.push(Step::TimeOut);
+        }
         Frame { state, id, steps: steps.into_iter(), label }
     }
 
@@ -172,21 +180,23 @@ impl Case {
             Step::ToServer => {
                 let request = state.envoy.outbox.pop_front()?;
                 let label = format!("server takes {request:?}");
+                state.unsaid = state.unsaid.saturating_sub(1);
                 state.server.receive(request);
                 label
             }
             Step::Aim => {
                 state.aimed += 1;
                 state.server.aim(&self.targets[state.aimed]);
+                state.is_excused |= state.unsaid > 0 && self.cannot_tell(&state);
                 format!("aim at {}", state.aimed)
             }
             Step::Reconnect => {
                 state.reconnects -= 1;
                 state.on_the_way.clear();
                 state.envoy.reconnect();
+                state.unsaid = state.envoy.outbox.len();
                 state.server = self.server(state.aimed);
-                let is_delta = self.nature.protocol == Protocol::Delta;
-                state.is_excused = !is_delta && self.misses(&state).is_some();
+                state.is_excused = self.cannot_tell(&state);
                 "reconnect".to_owned()
             }
             Step::Restart => {
@@ -194,12 +204,22 @@ impl Case {
                 state.on_the_way.clear();
                 state.envoy = Envoy::new(&Arc::new(self.nature.clone()));
                 state.server = self.server(state.aimed);
+                state.unsaid = 0;
                 state.is_excused = false;
                 "restart".to_owned()
+            }
+            Step::TimeOut => {
+                state.envoy.time_out();
+                "Envoy stops waiting for endpoints".to_owned()
             }
         };
         state.is_excused &= self.misses(&state).is_some();
         Some((state, label))
+    }
+
+    /// Whether Envoy holds something that it has no words for.
+    fn cannot_tell(&self, state: &State) -> bool {
+        self.nature.protocol == Protocol::StateOfTheWorld && self.misses(state).is_some()
     }
 
     /// What must hold always: nothing at work names a cluster that is not at work.
@@ -233,9 +253,12 @@ impl Case {
         if let Some(miss) = self.misses(state) {
             return Err(format!("ends without the target: {miss}\n{:#?}", state.server.automaton().sync()));
         }
-        for sync in state.server.automaton().sync() {
+        // The last question finds nothing to send, and clears away what no longer has to be.
+        let mut server = state.server.clone();
+        assert!(server.next().is_none());
+        for sync in server.automaton().sync() {
             let has_bad = self.targets[state.aimed].of(sync.kind).iter().any(|resource| self.is_bad(resource));
-            let is_waiting = sync.state == SyncState::Pending && !self.has_hostages(state);
+            let is_waiting = sync.state == SyncState::Pending && !self.may_linger(state);
             if is_waiting || (sync.state == SyncState::Nacked && !has_bad) {
                 return Err(format!("ends with the server unsettled: {sync:#?}"));
             }
@@ -270,6 +293,10 @@ impl Case {
     }
 
     fn difference(&self, state: &State, kind: ResourceType, held: &ResourceSet, aimed: &ResourceSet) -> Option<String> {
+        let is_unserved = |name: &Name| {
+            let aimed = self.targets[state.aimed].of(ResourceType::Cluster).get(name);
+            kind == ResourceType::Endpoint && aimed.is_none_or(|cluster| self.is_bad(cluster))
+        };
         let is_hostage = |resource: &Resource| {
             self.has_hostages(state)
                 && (kind == ResourceType::Cluster
@@ -280,7 +307,7 @@ impl Case {
         };
         let missing = aimed.iter().find(|resource| {
             let has_it = held.get(&resource.name).is_some_and(|held| held.version == resource.version);
-            !has_it && !self.is_bad(resource) && !(kind != ResourceType::Cluster && is_hostage(resource))
+            !has_it && !self.is_bad(resource) && !is_unserved(&resource.name) && !(kind != ResourceType::Cluster && is_hostage(resource))
         });
         let surplus = held.iter().find(|resource| {
             !aimed.contains(&resource.name)
@@ -314,7 +341,7 @@ impl State {
             let resources: Vec<(&Name, Version)> = resources.iter().map(|r| (&r.name, r.version)).collect();
             (kind, rename(nonce.count()), version, resources, removed).hash(&mut hasher);
         }
-        (self.aimed, self.reconnects, self.restarts, self.is_excused).hash(&mut hasher);
+        (self.aimed, self.reconnects, self.restarts, self.unsaid, self.is_excused).hash(&mut hasher);
         hasher.finish()
     }
 }
