@@ -30,6 +30,8 @@ pub struct Nature {
     pub protocol: Protocol,
     /// Whether it acknowledges listeners before it asks for their routes; the real one does it after.
     pub acks_first: bool,
+    /// Whether listeners that are replaced or removed serve what they have for a while.
+    pub drains: bool,
     pub bad: Vec<(Name, Version, Badness)>,
 }
 
@@ -67,6 +69,8 @@ pub struct Envoy {
     pub endpoints: BTreeMap<Name, Arc<Resource>>,
     endpoint_names: BTreeSet<Name>,
     pub listeners: BTreeMap<Name, Slot>,
+    /// Listeners that were replaced or removed and still serve.
+    pub draining: Vec<Arc<Resource>>,
     /// Route configurations by name; none where Envoy was told that there is none.
     pub routes: BTreeMap<Name, Option<Arc<Resource>>>,
     route_names: BTreeSet<Name>,
@@ -86,6 +90,7 @@ impl Envoy {
             endpoints: BTreeMap::new(),
             endpoint_names: BTreeSet::new(),
             listeners: BTreeMap::new(),
+            draining: Vec::new(),
             routes: BTreeMap::new(),
             route_names: BTreeSet::new(),
             wires: BTreeMap::new(),
@@ -289,7 +294,8 @@ impl Envoy {
 
     fn take_listeners(&mut self, response: &Response) -> Vec<Request> {
         for name in self.gone(response, &self.listeners) {
-            self.listeners.remove(&name);
+            let slot = self.listeners.remove(&name);
+            self.drain(slot.and_then(|slot| slot.active));
         }
         for resource in self.good(response) {
             let slot = self.listeners.entry(Arc::clone(&resource.name)).or_default();
@@ -316,15 +322,30 @@ impl Envoy {
         self.follow_routes()
     }
 
+    fn drain(&mut self, listener: Option<Arc<Resource>>) {
+        if self.nature.drains {
+            self.draining.extend(listener);
+        }
+    }
+
+    /// The listener that drains longest is done.
+    pub fn end_drain(&mut self) {
+        self.draining.remove(0);
+        let follow_up = self.follow_routes();
+        self.outbox.extend(follow_up);
+    }
+
     /// Puts listeners to work that have their routes, and asks for the routes of the others.
     fn follow_routes(&mut self) -> Vec<Request> {
         // What a listener kept alive is still there for the version that takes its place.
+        let mut replaced = Vec::new();
         for slot in self.listeners.values_mut() {
             if slot.warming.as_ref().is_some_and(|l| l.references.routes.iter().all(|r| self.routes.contains_key(r))) {
-                slot.active = slot.warming.take();
+                replaced.extend(std::mem::replace(&mut slot.active, slot.warming.take()));
             }
         }
-        let versions = self.listeners.values().flat_map(Slot::versions);
+        replaced.into_iter().for_each(|listener| self.drain(Some(listener)));
+        let versions = self.listeners.values().flat_map(Slot::versions).chain(&self.draining);
         let wanted: BTreeSet<Name> = versions.flat_map(|listener| listener.references.routes.iter().cloned()).collect();
         self.routes.retain(|name, _| wanted.contains(name));
         let before = std::mem::replace(&mut self.route_names, wanted);
@@ -423,10 +444,10 @@ impl Envoy {
     /// References of listeners and routes at work to clusters that are not.
     pub fn broken_references(&self) -> Vec<(Arc<Resource>, Name)> {
         let listeners = self.listeners.values().filter_map(|slot| slot.active.as_ref());
-        let users = listeners.flat_map(|listener| {
-            let routes = listener.references.routes.iter().filter_map(|name| self.routes.get(name)?.as_ref());
-            std::iter::once(listener).chain(routes)
-        });
+        // Nothing tells when a listener is done, so the clusters that it names itself may go before.
+        let serving = listeners.clone().chain(&self.draining);
+        let routes = serving.flat_map(|listener| &listener.references.routes);
+        let users = listeners.chain(routes.filter_map(|name| self.routes.get(name)?.as_ref()));
         let is_served = |name: &Name| self.clusters.get(name).is_some_and(|slot| slot.active.is_some());
         users
             .flat_map(|user| user.references.clusters.iter().map(move |cluster| (user, cluster)))
@@ -443,6 +464,7 @@ impl Envoy {
                 (name, slot.active.as_ref().map(id), slot.warming.as_ref().map(id)).hash(hasher);
             }
         }
+        self.draining.iter().map(id).collect::<Vec<_>>().hash(hasher);
         self.endpoints.values().map(id).collect::<Vec<_>>().hash(hasher);
         (&self.endpoint_names, &self.route_names, self.has_clusters).hash(hasher);
         self.routes.iter().map(|(name, r)| (name, r.as_ref().map(id))).collect::<Vec<_>>().hash(hasher);
