@@ -17,5 +17,6 @@ pub mod ports;
 pub mod process;
 pub mod random;
 pub mod scenario;
+pub mod soak;
 pub mod tally;
 pub mod wait;

@@ -6,5 +6,7 @@
 pub mod compile;
 pub mod model;
 pub mod push;
+#[cfg(test)]
+mod sample;
 pub mod snapshot;
 pub mod store;

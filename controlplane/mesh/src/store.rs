@@ -11,6 +11,8 @@ mod objects;
 mod rules;
 mod services;
 mod settle;
+#[cfg(test)]
+mod tests;
 mod touched;
 
 pub use endpoints::ENDPOINTS_OF_PORT_MAX;
@@ -20,6 +22,7 @@ pub use rules::{RuleGroup, Rules};
 pub use touched::Touched;
 
 pub(crate) use endpoints::{labelled_locality, labelled_network, node_locality};
+pub(crate) use mesh::default_config;
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,8 @@
 //! The part of a proxy that its configuration may depend on.
 
 mod node;
+#[cfg(test)]
+mod tests;
 
 pub use node::{CLAIMS_MAX, NODE_ID_LEN_MAX, NodeError};
 

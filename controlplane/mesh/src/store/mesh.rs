@@ -264,7 +264,7 @@ impl Mesh {
 }
 
 /// The configuration of a mesh that has none.
-pub(super) fn default_config() -> Object<MeshConfig> {
+pub(crate) fn default_config() -> Object<MeshConfig> {
     let spec = MeshConfig::default();
     let id = ObjectId::new(Kind::MeshConfig, spec.root_namespace.clone(), "istio");
     Object { id, created: None, generation: None, location: None, spec }

@@ -58,10 +58,15 @@ impl Touched {
             && self.workloads.is_empty()
     }
 
+    /// Whether viewpoints of a namespace are reduced in another way now.
+    pub(crate) fn reduces(&self, namespace: &Namespace) -> bool {
+        self.reductions.contains(&Namespace::none()) || self.reductions.contains(namespace)
+    }
+
     /// Whether a proxy may look from another viewpoint now, so that it must be found again.
     #[must_use]
     pub fn may_move(&self, proxy: &ProxyDescription, mesh: &Mesh) -> bool {
-        if self.reductions.contains(&Namespace::none()) || self.reductions.contains(&proxy.namespace) {
+        if self.reduces(&proxy.namespace) {
             return true;
         }
         if self.pods.is_empty() && self.nodes.is_empty() {
