@@ -3,8 +3,11 @@
 //! Text becomes a tree with positions, the tree is held against the schema of its kind, and what passes is converted
 //! into values of the model. What does not pass becomes a [`Problem`] and leaves everything else as it was.
 
+pub mod convert;
+pub mod document;
 pub mod files;
 pub mod finding;
+pub mod kind;
 pub mod path;
 pub mod schema;
 pub mod wire;

@@ -62,8 +62,15 @@ pub struct MeshConfig {
     pub proxy_listen_port: Option<u32>,
     /// Where captured connections from outside arrive.
     pub proxy_inbound_listen_port: Option<u32>,
+    /// Options that are known, but not acted on yet.
+    #[serde(flatten)]
+    pub known: KnownOptions,
+}
 
-    // Known, but not acted on yet, so that only their names matter.
+/// Options that Mainsheet does not act on yet, so that only their names matter.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KnownOptions {
     /// Where the control plane reads configuration from.
     pub config_sources: Option<Value>,
     /// Defaults of proxies.
@@ -165,10 +172,10 @@ pub struct MeshConfig {
     pub rds_refresh_delay: Option<Value>,
 }
 
-impl MeshConfig {
-    /// The fields that Mainsheet does not act on yet, with whether they are given.
+impl KnownOptions {
+    /// The names of those that are given.
     #[must_use]
-    pub fn not_in_force(&self) -> Vec<&'static str> {
+    pub fn given(&self) -> Vec<&'static str> {
         let known = [
             ("configSources", &self.config_sources),
             ("defaultConfig", &self.default_config),
