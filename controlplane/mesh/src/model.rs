@@ -2,10 +2,12 @@
 //!
 //! Every value was parsed before it came here, so nothing downstream checks it again.
 
+pub mod code;
 pub mod destination_rule;
 pub mod duration;
 pub mod endpoint;
 pub mod mesh_config;
+pub mod mesh_service;
 pub mod name;
 pub mod object;
 pub mod problem;

@@ -1,13 +1,28 @@
 //! What proxies are to hold: encoded, versioned resources in immutable sets, shared by every proxy of a viewpoint.
 
+mod compiler;
+mod counters;
+mod destinations;
+mod encoder;
+mod entrances;
+mod inbound;
+mod memo;
+mod placed;
 mod resource;
+mod snapshots;
+mod table;
 
+pub use counters::Counters;
 pub use resource::{References, Resource, Version};
+pub use snapshots::Snapshots;
 
 use std::sync::Arc;
 
 use imbl::{OrdMap, ordmap::DiffItem};
 use proto::type_url::ResourceType;
+
+/// The encoded results of one compile function.
+type Unit = Arc<[Arc<Resource>]>;
 
 /// The resources of one type, by name. A clone costs nothing, and sets that share history are compared quickly.
 #[derive(Debug, Clone, Default)]

@@ -76,7 +76,7 @@ pub struct Report {
     /// Resident bytes of the floor for each stream.
     pub floor_rss_per_proxy: u64,
     /// Counters of the control plane at the end.
-    pub encodes: BTreeMap<String, u64>,
+    pub counters: BTreeMap<String, u64>,
     /// A push of about a megabyte, and the resident bytes that it added at most.
     pub big_push: Option<(Push, u64)>,
 }
@@ -94,7 +94,7 @@ impl Report {
             rss_model: 0,
             rss_connected: 0,
             floor_rss_per_proxy: 0,
-            encodes: BTreeMap::new(),
+            counters: BTreeMap::new(),
             big_push: None,
         }
     }
@@ -126,7 +126,7 @@ impl Report {
             "proxies": self.shape.proxies, "services": self.shape.services, "visible": self.shape.visible,
             "connect": self.connect.as_ref().map(storm), "resume": self.resume.as_ref().map(storm), "rounds": rounds,
             "useless_messages": self.useless, "rss_model": self.rss_model, "rss_connected": self.rss_connected,
-            "floor_rss_per_proxy": self.floor_rss_per_proxy, "counters": self.encodes,
+            "floor_rss_per_proxy": self.floor_rss_per_proxy, "counters": self.counters,
             "big_push": self.big_push.as_ref().map(|(ours, rss)| json!({"push": push(ours), "rss_added": rss})),
         })
     }

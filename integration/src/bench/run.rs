@@ -121,14 +121,14 @@ pub async fn run(plan: &Plan) -> Result<Report> {
         for round in 1..=plan.rounds {
             let service = round * 7 % plan.shape.services;
             let watchers = plan.shape.watchers(service);
-            let push = measure(&mainsheet, &mut fleet, change, plan, &config, service, round).await?;
+            let push = measure(&mainsheet, &mut fleet, change, (&plan.shape, &config), service, round).await?;
             let bytes = push.bytes / watchers.max(1);
             let floor_push = floor.push(&mut floor_fleet, bytes, plan.shape.proxies).await?;
             report.pushes.push((change, push, floor_push));
         }
     }
-    report.useless = useless(&mut fleet, plan, &config).await?;
-    report.encodes = encodes(&http).await?;
+    report.useless = useless(&mut fleet, &plan.shape, &config).await?;
+    report.counters = counters(&http).await?;
     floor_fleet.stop().await?;
 
     let held = fleet.stop().await?;
@@ -143,7 +143,10 @@ pub async fn run(plan: &Plan) -> Result<Report> {
 }
 
 /// Connects everyone and waits until each is complete.
-async fn storm(server: &Server, nodes: Vec<String>, held: BTreeMap<usize, Held>) -> Result<(Fleet, Storm)> {
+///
+/// # Errors
+/// When a proxy failed, or not all are complete in time.
+pub async fn storm(server: &Server, nodes: Vec<String>, held: BTreeMap<usize, Held>) -> Result<(Fleet, Storm)> {
     let proxies = nodes.len();
     let before = server.usage()?;
     let start = Instant::now();
@@ -172,7 +175,10 @@ async fn storm(server: &Server, nodes: Vec<String>, held: BTreeMap<usize, Held>)
 }
 
 /// Everyone comes back with what it held; nothing is to be sent.
-async fn resume(
+///
+/// # Errors
+/// When a proxy failed.
+pub async fn resume(
     server: &Server,
     nodes: Vec<String>,
     held: BTreeMap<usize, Held>,
@@ -191,19 +197,23 @@ async fn resume(
     Ok((fleet, storm))
 }
 
-async fn measure(
+/// Makes one change of one service and waits until every proxy that needs it has it.
+///
+/// # Errors
+/// When the change did not arrive everywhere.
+pub async fn measure(
     server: &Server,
     fleet: &mut Fleet,
     change: Change,
-    plan: &Plan,
-    config: &Path,
+    mesh: (&Shape, &Path),
     service: usize,
     round: usize,
 ) -> Result<Push> {
-    let watchers = plan.shape.watchers(service);
+    let (shape, config) = mesh;
+    let watchers = shape.watchers(service);
     let before = server.usage()?;
     let start = Instant::now();
-    change.apply(&plan.shape, config, service, round)?;
+    change.apply(shape, config, service, round)?;
     let mut push = await_all(fleet, watchers, change.last_kind(), start).await?;
     for arrival in fleet.settle(Duration::from_millis(400)).await? {
         push.count(&arrival);
@@ -231,17 +241,19 @@ async fn await_all(fleet: &mut Fleet, expected: usize, kind: ResourceType, start
 }
 
 /// Changes that no proxy depends on: gives the messages that were sent all the same.
-async fn useless(fleet: &mut Fleet, plan: &Plan, config: &Path) -> Result<usize> {
-    plan.shape.write_node(config, "1")?;
-    plan.shape.write_endpoints(config, 1, 0)?;
-    plan.shape.write_routes(config, 0, "v1")?;
-    let first = fleet.settle(QUIET).await?;
-    // The last two put the mesh as it was at the start; only what really differs from before may arrive, so the same
-    // files once more must be silent, whatever the first time did.
-    drop(first);
-    plan.shape.write_node(config, "2")?;
-    plan.shape.write_endpoints(config, 1, 0)?;
-    plan.shape.write_routes(config, 0, "v1")?;
+///
+/// # Errors
+/// When a proxy failed.
+pub async fn useless(fleet: &mut Fleet, shape: &Shape, config: &Path) -> Result<usize> {
+    let write = |label: &str| {
+        shape.write_node(config, label)?;
+        shape.write_endpoints(config, 1, 0)?;
+        shape.write_routes(config, 0, "v1")
+    };
+    // The first time may undo what earlier rounds did; the same objects once more, in files written anew, must be silent.
+    write("1")?;
+    fleet.settle(QUIET).await?;
+    write("2")?;
     Ok(fleet.settle(QUIET).await?.len())
 }
 
@@ -283,7 +295,11 @@ fn verify(held: &BTreeMap<usize, Held>, shape: &Shape) -> Result<()> {
     Ok(())
 }
 
-async fn encodes(http: &str) -> Result<BTreeMap<String, u64>> {
+/// Our own counters, as `/metrics` shows them.
+///
+/// # Errors
+/// When the endpoint does not answer.
+pub async fn counters(http: &str) -> Result<BTreeMap<String, u64>> {
     let body = get(http, "/metrics").await?;
     let number = |line: &str| {
         let (name, value) = line.rsplit_once(' ')?;

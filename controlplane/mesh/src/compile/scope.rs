@@ -1,27 +1,28 @@
 //! What the proxies of a viewpoint can see: services, the rules that hold for them, and routes.
 
-use std::collections::BTreeMap;
+mod build;
+mod key;
+mod rules;
+mod sight;
+
+pub use build::{Amended, BuiltScope, Merge};
+pub use key::ScopeKey;
+pub use rules::{RuleList, merge, rules_for};
+
+pub use crate::model::mesh_service::{Endpoints, MeshService};
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::OnceLock,
+};
 
 use crate::model::{
     Hostname, Namespace, Object, ObjectId, Shared,
     destination_rule::{Subset, TrafficPolicy},
-    endpoint::Endpoint,
     mesh_config::{MeshConfig, OutboundTrafficPolicy},
-    service::Service,
     sidecar::Sidecar,
     virtual_service::VirtualService,
 };
-
-/// A service with the object that declared it.
-#[derive(Debug, PartialEq)]
-pub struct MeshService {
-    /// The service.
-    pub service: Service,
-    /// The object that declared it.
-    pub origin: ObjectId,
-    /// When that object was created: older ones win.
-    pub created: Option<i64>,
-}
 
 /// The DestinationRules that hold for one service and one caller namespace, merged.
 #[derive(Debug, PartialEq)]
@@ -34,10 +35,6 @@ pub struct MergedRule {
     pub origins: Vec<ObjectId>,
 }
 
-/// The endpoints of one service, by service port, in a stable order.
-#[derive(Debug, Default, PartialEq)]
-pub struct Endpoints(pub BTreeMap<u16, Vec<Endpoint>>);
-
 /// A service as it is seen from a scope.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ScopedService {
@@ -48,7 +45,7 @@ pub struct ScopedService {
 }
 
 /// What the proxies of one namespace (and Sidecar) can see.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Scope {
     /// The namespace of the callers.
     pub namespace: Namespace,
@@ -60,11 +57,30 @@ pub struct Scope {
     pub outbound_policy: OutboundTrafficPolicy,
     /// The services, by hostname.
     pub services: BTreeMap<Hostname, ScopedService>,
-    /// The virtual services that hold for sidecars, in order of precedence; delegates are resolved (see `delegates`).
+    /// The virtual services that hold for sidecars, in order of precedence.
     pub virtual_services: Vec<Shared<Object<VirtualService>>>,
+    /// The virtual services that those delegate to, as far as they exist and may be used.
+    pub delegates: BTreeMap<ObjectId, Shared<Object<VirtualService>>>,
+    /// Which of `virtual_services` holds for each host that one of them names; made when first asked for.
+    hosts: OnceLock<HashMap<Hostname, usize>>,
 }
 
 impl Scope {
+    /// A scope in which nothing can be seen yet; its fields are then filled in.
+    #[must_use]
+    pub fn empty(namespace: Namespace, config: Shared<Object<MeshConfig>>) -> Self {
+        Self {
+            namespace,
+            sidecar: None,
+            outbound_policy: config.spec.outbound_traffic_policy,
+            config,
+            services: BTreeMap::new(),
+            virtual_services: Vec::new(),
+            delegates: BTreeMap::new(),
+            hosts: OnceLock::new(),
+        }
+    }
+
     /// The service of this name.
     #[must_use]
     pub fn service(&self, host: &Hostname) -> Option<&ScopedService> {
@@ -75,22 +91,34 @@ impl Scope {
     /// one, and the older object of equals.
     #[must_use]
     pub fn virtual_service(&self, host: &Hostname) -> Option<&Shared<Object<VirtualService>>> {
-        let specificity = |vs: &Object<VirtualService>| {
-            vs.spec
-                .hosts
-                .iter()
-                .filter(|h| h.covers(host))
-                .map(|h| (usize::from(!h.is_wildcard()), h.as_str().len()))
-                .max()
-        };
-        let mut best: Option<((usize, usize), &Shared<Object<VirtualService>>)> = None;
-        for candidate in &self.virtual_services {
-            if let Some(found) = specificity(candidate)
-                && best.is_none_or(|(so_far, _)| found > so_far)
-            {
-                best = Some((found, candidate));
+        let hosts = self.hosts.get_or_init(|| self.index_hosts());
+        let place = std::iter::once(host.as_str().to_owned())
+            .chain(host.wildcards())
+            .find_map(|name| hosts.get(name.as_str()))?;
+        self.virtual_services.get(*place)
+    }
+
+    /// Whether both show the same things, in the same memory.
+    #[must_use]
+    pub fn means(&self, other: &Self) -> bool {
+        let Self { namespace, sidecar, config, outbound_policy, services, virtual_services, delegates, hosts: _ } =
+            self;
+        *namespace == other.namespace
+            && *sidecar == other.sidecar
+            && *config == other.config
+            && *outbound_policy == other.outbound_policy
+            && *services == other.services
+            && *virtual_services == other.virtual_services
+            && *delegates == other.delegates
+    }
+
+    fn index_hosts(&self) -> HashMap<Hostname, usize> {
+        let mut hosts = HashMap::new();
+        for (place, virtual_service) in self.virtual_services.iter().enumerate() {
+            for host in &virtual_service.spec.hosts {
+                hosts.entry(host.clone()).or_insert(place);
             }
         }
-        best.map(|(_, vs)| vs)
+        hosts
     }
 }

@@ -1,0 +1,108 @@
+//! The cluster of one port of a service, or of one of its subsets.
+
+use proto::envoy::config::cluster::v3::Cluster;
+
+use super::{
+    OutboundInput, circuit_breaker,
+    discovery::{self, Discovery},
+    duration, grpc, http_protocol_options,
+    http_protocol_options::Upstream,
+    keepalive, load_balancing,
+    metadata::ClusterMetadata,
+    name::ClusterName,
+    outlier_detection, policy, transport_socket,
+};
+use crate::{
+    compile::{Compiled, scope::MergedRule},
+    model::{ObjectId, Origin, destination_rule::PortPolicy, service::ServicePort},
+    snapshot::References,
+};
+
+/// The cluster; `None` where the service has none for such a caller.
+pub(super) fn cluster(input: &OutboundInput, port: &ServicePort, subset: Option<&str>) -> Option<Compiled<Cluster>> {
+    let service = &input.service;
+    let rule = input.rule.as_deref();
+    let policy = policy::effective(rule, port.number, subset);
+    let discovery = discovery::of(input, port, subset, &policy)?;
+    if input.for_grpc && !grpc::takes(&discovery) {
+        return None;
+    }
+    let name = ClusterName::outbound(port.number, subset, &service.service.hostname);
+    let provenance = provenance(input, port, subset);
+    let metadata = ClusterMetadata {
+        services: vec![service],
+        rule: rule.and_then(|rule| config_of(rule, subset)),
+        subset,
+        origins: &provenance,
+    };
+    let mut cluster = Cluster {
+        name: name.as_str().to_owned(),
+        alt_stat_name: name.stat(),
+        metadata: Some(metadata.to_proto()),
+        ..Cluster::default()
+    };
+    shape(&mut cluster, input, port, &policy);
+    let endpoints = (discovery == Discovery::Eds).then(|| name.shared());
+    discovery::apply(discovery, &mut cluster, &name, input);
+    let cluster = if input.for_grpc { grpc::reduced(cluster, &policy) } else { cluster };
+    Some(Compiled {
+        name: name.shared(),
+        message: cluster,
+        references: References { endpoints, ..References::default() },
+        provenance,
+    })
+}
+
+/// Everything of a cluster that does not depend on where its endpoints come from.
+fn shape(cluster: &mut Cluster, input: &OutboundInput, port: &ServicePort, policy: &PortPolicy) {
+    let mesh = &input.config.spec;
+    let pool = policy.connection_pool.as_ref();
+    let upstream = Upstream::of(port.protocol, pool, mesh.h2_upgrade);
+    let alt_names = &input.service.service.subject_alt_names;
+    let transport = transport_socket::transport(policy.tls.as_ref(), alt_names, upstream);
+    let (lb_policy, lb_config) = load_balancing::algorithm(policy.load_balancer.as_ref());
+    cluster.connect_timeout = Some(connect_timeout(input, policy));
+    cluster.lb_policy = lb_policy.into();
+    cluster.lb_config = lb_config;
+    cluster.common_lb_config = Some(load_balancing::common(policy, mesh));
+    cluster.circuit_breakers = Some(circuit_breaker::thresholds(pool));
+    cluster.upstream_connection_options =
+        keepalive::options(pool.and_then(|pool| pool.tcp_keepalive.as_ref()), mesh.tcp_keepalive.as_ref());
+    cluster.outlier_detection = policy.outlier_detection.as_ref().map(outlier_detection::detection);
+    cluster.typed_extension_protocol_options = http_protocol_options::options(upstream, pool, transport.names);
+    cluster.transport_socket = transport.socket;
+}
+
+fn connect_timeout(input: &OutboundInput, policy: &PortPolicy) -> proto::google::protobuf::Duration {
+    let rule = policy.connection_pool.as_ref().and_then(|pool| pool.connect_timeout);
+    duration::positive(rule).unwrap_or_else(|| super::connect_timeout(&input.config.spec))
+}
+
+/// The DestinationRule that metadata names: that of the subset, else the first.
+fn config_of<'a>(rule: &'a MergedRule, subset: Option<&str>) -> Option<&'a ObjectId> {
+    subset.and_then(|name| origin_of(rule, name)).or(rule.origins.first())
+}
+
+fn origin_of<'a>(rule: &'a MergedRule, subset: &str) -> Option<&'a ObjectId> {
+    rule.subsets.iter().find(|(candidate, _)| candidate.name == subset).map(|(_, origin)| origin)
+}
+
+/// The objects and fields that made the cluster. Subsets are named and not counted, since several rules may be merged.
+fn provenance(input: &OutboundInput, port: &ServicePort, subset: Option<&str>) -> Vec<Origin> {
+    let mut origins = vec![Origin::whole(&input.service.origin)];
+    let Some(rule) = input.rule.as_deref() else { return origins };
+    let at_port = policy::at_port(&rule.policy, port.number).is_some();
+    let field = if at_port { "spec.trafficPolicy.portLevelSettings" } else { "spec.trafficPolicy" };
+    if rule.policy != Default::default() {
+        match rule.origins.as_slice() {
+            [only] => origins.push(Origin::field(only, field)),
+            several => origins.extend(several.iter().map(Origin::whole)),
+        }
+    }
+    if let Some(name) = subset
+        && let Some(origin) = origin_of(rule, name)
+    {
+        origins.push(Origin::field(origin, &format!("spec.subsets[name={name}]")));
+    }
+    origins
+}

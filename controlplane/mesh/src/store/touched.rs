@@ -1,0 +1,90 @@
+//! What a change touches: as much as the snapshot room must know to compile nothing else again.
+
+use std::collections::BTreeSet;
+
+use super::ServiceKey;
+use crate::model::{Hostname, Labels, Namespace, ObjectId};
+
+/// What a change touched. A change after which everything means what it meant before touches nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Touched {
+    /// The mesh's configuration: everything.
+    pub config: bool,
+    /// Services that were declared, changed or withdrawn.
+    pub services: BTreeSet<ServiceKey>,
+    /// Services whose endpoints changed; when nothing else is touched, only load assignments follow.
+    pub endpoints: BTreeSet<ServiceKey>,
+    /// Virtual services.
+    pub virtual_services: BTreeSet<ObjectId>,
+    /// Destination rules, by their namespace and the host they are for.
+    pub rules: BTreeSet<(Namespace, Hostname)>,
+    /// Namespaces whose Sidecars changed.
+    pub sidecars: BTreeSet<Namespace>,
+    /// Workloads that came, went or changed labels or named ports: namespace and labels.
+    pub workloads: BTreeSet<(Namespace, Labels)>,
+    /// Pods whose own proxy may look from another viewpoint now.
+    pub pods: BTreeSet<ObjectId>,
+    /// Nodes that stand elsewhere now.
+    pub nodes: BTreeSet<String>,
+    /// Namespaces in which viewpoints are reduced in another way now; the empty one stands for all.
+    pub reductions: BTreeSet<Namespace>,
+    /// Objects that were left out because there are too many.
+    pub refused: Vec<ObjectId>,
+}
+
+impl Touched {
+    /// Whether nothing that is compiled can differ.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        !self.config
+            && self.only_endpoints()
+            && self.endpoints.is_empty()
+            && self.pods.is_empty()
+            && self.nodes.is_empty()
+            && self.reductions.is_empty()
+    }
+
+    /// Whether no resource but load assignments (and what names single endpoints) can differ.
+    #[must_use]
+    pub fn only_endpoints(&self) -> bool {
+        !self.config
+            && self.services.is_empty()
+            && self.virtual_services.is_empty()
+            && self.rules.is_empty()
+            && self.sidecars.is_empty()
+            && self.workloads.is_empty()
+    }
+
+    /// Whether viewpoints of a namespace are reduced in another way now.
+    pub(crate) fn reduces(&self, namespace: &Namespace) -> bool {
+        self.reductions.contains(&Namespace::none()) || self.reductions.contains(namespace)
+    }
+
+    /// Adds what a later change touched.
+    pub fn absorb(&mut self, later: Self) {
+        let Self {
+            config,
+            services,
+            endpoints,
+            virtual_services,
+            rules,
+            sidecars,
+            workloads,
+            pods,
+            nodes,
+            reductions,
+            refused,
+        } = later;
+        self.config |= config;
+        self.services.extend(services);
+        self.endpoints.extend(endpoints);
+        self.virtual_services.extend(virtual_services);
+        self.rules.extend(rules);
+        self.sidecars.extend(sidecars);
+        self.workloads.extend(workloads);
+        self.pods.extend(pods);
+        self.nodes.extend(nodes);
+        self.reductions.extend(reductions);
+        self.refused.extend(refused);
+    }
+}

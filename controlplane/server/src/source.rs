@@ -1,0 +1,53 @@
+//! Where objects come from: a directory of YAML files, read once or watched.
+//!
+//! Text becomes a tree with positions, the tree is held against the schema of its kind, and what passes is converted
+//! into values of the model. What does not pass becomes a [`Problem`] and leaves everything else as it was.
+
+pub mod convert;
+pub mod document;
+pub mod files;
+pub mod finding;
+pub mod kind;
+pub mod path;
+pub mod schema;
+pub mod wire;
+pub mod yaml;
+
+use mesh::model::{Change, Namespace, Problem};
+
+pub use files::{Watch, load, watch};
+
+/// A change of the mesh as a source saw it, whole: what belongs together comes together.
+#[derive(Debug, Default)]
+pub struct Update {
+    /// What to apply, in this order. The first update holds every object.
+    pub changes: Vec<Change>,
+    /// Every problem of the source as it stands now: it replaces the list of the update before.
+    pub problems: Vec<Problem>,
+}
+
+/// What the meaning of objects depends on, though no object says it.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The DNS domain of the cluster: short names are completed with it.
+    pub domain: String,
+    /// The namespace of objects that do not name one.
+    pub default_namespace: Namespace,
+    /// The namespace of the mesh's own configuration, ConfigMap `istio`.
+    pub system_namespace: Namespace,
+}
+
+impl Default for Settings {
+    /// `cluster.local`, `default` and `istio-system`.
+    fn default() -> Self {
+        let namespace = |name| Namespace::parse(name).unwrap_or_else(|_| Namespace::none());
+        Self {
+            domain: "cluster.local".into(),
+            default_namespace: namespace("default"),
+            system_namespace: namespace("istio-system"),
+        }
+    }
+}
+
+/// Most updates that wait to be taken; while they wait, further changes of files join into one.
+pub const UPDATES_MAX: usize = 4;

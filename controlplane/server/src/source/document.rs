@@ -1,0 +1,211 @@
+//! From a document to objects of the model: who an object is, whether it has the shape of its kind, what it means.
+
+mod content;
+mod identity;
+mod mesh_options;
+
+use std::sync::Arc;
+
+use mesh::model::{Change, Config, Location, Object, ObjectId, Problem, code, endpoint::EndpointSlice};
+
+use self::identity::Identity;
+use super::{
+    Settings,
+    finding::{Finding, Findings},
+    kind::{self, Treatment},
+    path::Path,
+    yaml::{self, Node, Position, Value},
+};
+
+/// All that a text declares.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// Its objects, in the order written.
+    pub items: Vec<Item>,
+    /// What is wrong with it.
+    pub problems: Vec<Problem>,
+    /// Something could not be read far enough to know which object it is; whatever is missing may be there.
+    pub unreadable: bool,
+}
+
+/// An object that a text declares.
+#[derive(Debug)]
+pub struct Item {
+    /// Which object.
+    pub id: ObjectId,
+    /// Where it begins.
+    pub location: Location,
+    /// What it says; `None` when there are errors in it.
+    pub content: Option<Declared>,
+}
+
+/// The content of an object.
+#[derive(Debug, Clone)]
+pub enum Declared {
+    /// An object of any kind but endpoints.
+    Config(Box<Config>),
+    /// An EndpointSlice.
+    Endpoints(Box<Object<EndpointSlice>>),
+}
+
+impl Declared {
+    /// The change that puts the object into the mesh.
+    #[must_use]
+    pub fn into_change(self) -> Change {
+        match self {
+            Self::Config(config) => Change::Set(config),
+            Self::Endpoints(slice) => Change::SetEndpoints(slice),
+        }
+    }
+}
+
+/// Reads every object of `text`; `file` is how problems name it.
+#[must_use]
+pub fn read(text: &str, file: &Arc<str>, settings: &Settings) -> Reading {
+    let mut reader = Reader { file, settings, reading: Reading::default() };
+    for document in yaml::parse(text) {
+        let yaml::Document { root, error } = document;
+        match (root, error) {
+            (Some(root), None) => reader.document(&root),
+            (None, None) => {}
+            (root, Some(error)) => reader.broken(root.as_ref(), error),
+        }
+    }
+    reader.reading
+}
+
+struct Reader<'a> {
+    file: &'a Arc<str>,
+    settings: &'a Settings,
+    reading: Reading,
+}
+
+impl Reader<'_> {
+    /// A document with a syntax error: its object keeps its last good form, if what stands before the error says which
+    /// object it is.
+    fn broken(&mut self, root: Option<&Node>, error: yaml::SyntaxError) {
+        let identity = root.and_then(|root| Identity::read(root).ok());
+        let id = identity.as_ref().and_then(|identity| identity.object_id(self.settings));
+        let code = if error.limit { code::LIMIT } else { code::SYNTAX };
+        self.reading.problems.push(Problem {
+            severity: code.severity,
+            code: code.id,
+            object: identity.map(|identity| identity.title(self.settings)).unwrap_or_default(),
+            field: String::new(),
+            location: Some(self.locate(error.position)),
+            reason: error.reason,
+            remedy: error.remedy.to_owned(),
+        });
+        match (id, root) {
+            (Some(id), Some(root)) => {
+                let location = self.locate(root.position);
+                self.reading.items.push(Item { id, location, content: None });
+            }
+            (None, _) | (_, None) => self.reading.unreadable = true,
+        }
+    }
+
+    fn document(&mut self, root: &Node) {
+        let identity = match Identity::read(root) {
+            Ok(identity) => identity,
+            Err(finding) => {
+                self.problem(finding, "", root);
+                self.reading.unreadable = true;
+                return;
+            }
+        };
+        match kind::treatment(&identity.api_version, &identity.kind) {
+            Treatment::List => self.list(root),
+            Treatment::Compiled(_) => self.object(root, &identity),
+            Treatment::ConfigMap if identity.is_mesh_config(self.settings) => self.object(root, &identity),
+            Treatment::ConfigMap => self.say(root, &identity, code::PLAIN_KIND, "has no part in the mesh"),
+            Treatment::Accepted(code, reason) => self.say(root, &identity, code, reason),
+            Treatment::Unknown => {
+                let finding = Finding {
+                    code: code::UNKNOWN_KIND,
+                    path: Path::root().field("kind").to_owned(),
+                    position: None,
+                    reason: format!("the kind {} of {} is not known", identity.kind, identity.api_version),
+                    remedy: kind::meant(&identity.api_version, &identity.kind).unwrap_or_default(),
+                };
+                self.problem(finding, &identity.title(self.settings), root);
+            }
+        }
+    }
+
+    /// What is to be said of an object that is not compiled.
+    fn say(&mut self, root: &Node, identity: &Identity, code: code::Code, reason: &str) {
+        let finding = Finding {
+            code,
+            path: Path::root().to_owned(),
+            position: None,
+            reason: reason.to_owned(),
+            remedy: String::new(),
+        };
+        self.problem(finding, &identity.title(self.settings), root);
+    }
+
+    fn problem(&mut self, finding: Finding, title: &str, root: &Node) {
+        self.reading.problems.push(finding.into_problem(title, root, Some(self.file)));
+    }
+
+    /// The items of a list are objects like others.
+    fn list(&mut self, root: &Node) {
+        match root.field("items").map(|items| &items.value) {
+            None | Some(Value::Null) => {}
+            Some(Value::List(items)) => {
+                for item in items {
+                    // Lists within lists are left alone: Kubernetes has none.
+                    let nested = Identity::read(item)
+                        .is_ok_and(|inner| kind::treatment(&inner.api_version, &inner.kind) == Treatment::List);
+                    if !nested {
+                        self.document(item);
+                    }
+                }
+            }
+            Some(Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::Map(_)) => {
+                let finding = Finding {
+                    code: code::WRONG_TYPE,
+                    path: Path::root().field("items").to_owned(),
+                    position: None,
+                    reason: "expected a list".into(),
+                    remedy: String::new(),
+                };
+                self.problem(finding, "", root);
+                self.reading.unreadable = true;
+            }
+        }
+    }
+
+    fn object(&mut self, root: &Node, identity: &Identity) {
+        let mut findings = Findings::default();
+        let location = self.locate(root.position);
+        let id = identity.object_id(self.settings);
+        if id.is_none() {
+            identity.explain(&mut findings);
+        }
+        let content = id.as_ref().and_then(|id| content::read(root, id, &location, self.settings, &mut findings));
+        let failed = findings.has_errors();
+        let title = identity.title(self.settings);
+        for finding in findings.into_list() {
+            self.problem(finding, &title, root);
+        }
+        match id {
+            None => self.reading.unreadable = true,
+            Some(id) if failed => self.reading.items.push(Item { id, location, content: None }),
+            // Some objects, such as slices of no Service, declare nothing.
+            Some(id) => {
+                if let Some(content) = content {
+                    self.reading.items.push(Item { id, location, content: Some(content) });
+                }
+            }
+        }
+    }
+
+    fn locate(&self, position: Position) -> Location {
+        Location { file: Arc::clone(self.file), line: position.line, column: position.column }
+    }
+}
+
+#[cfg(test)]
+mod tests;

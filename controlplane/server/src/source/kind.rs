@@ -1,0 +1,216 @@
+//! Which kinds there are, and what becomes of their objects.
+
+use std::sync::LazyLock;
+
+use k8s_openapi::api::{core::v1 as core, discovery::v1 as discovery};
+use mesh::model::{Kind, code, code::Code};
+
+use super::{schema::Schema, wire};
+
+/// What becomes of the objects of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Treatment {
+    /// They are compiled.
+    Compiled(Kind),
+    /// They are ConfigMaps: the one of the mesh is compiled.
+    ConfigMap,
+    /// They hold other objects.
+    List,
+    /// They are accepted, and do nothing; the code and reason say so.
+    Accepted(Code, &'static str),
+    /// Nobody knows them.
+    Unknown,
+}
+
+/// What becomes of objects of `kind` in `api_version`.
+#[must_use]
+pub fn treatment(api_version: &str, kind: &str) -> Treatment {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    match group {
+        "" if version == "v1" => core_kind(kind),
+        "discovery.k8s.io" if version == "v1" && kind == "EndpointSlice" => Treatment::Compiled(Kind::EndpointSlice),
+        "networking.istio.io" if ["v1", "v1beta1", "v1alpha3"].contains(&version) => networking_kind(kind),
+        "security.istio.io" => security_kind(kind),
+        "telemetry.istio.io" | "extensions.istio.io" => istio_kind(kind),
+        "gateway.networking.k8s.io" => gateway_api_kind(kind),
+        _ if kind.ends_with("List") => Treatment::List,
+        _ if is_kubernetes(group) => PLAIN,
+        _ => Treatment::Unknown,
+    }
+}
+
+const PLAIN: Treatment = Treatment::Accepted(code::PLAIN_KIND, "has no part in the mesh");
+
+fn core_kind(kind: &str) -> Treatment {
+    match kind {
+        "Service" => Treatment::Compiled(Kind::Service),
+        "Pod" => Treatment::Compiled(Kind::Pod),
+        "Namespace" => Treatment::Compiled(Kind::Namespace),
+        "ServiceAccount" => Treatment::Compiled(Kind::ServiceAccount),
+        "Node" => Treatment::Compiled(Kind::Node),
+        "ConfigMap" => Treatment::ConfigMap,
+        "Endpoints" => Treatment::Accepted(code::PLAIN_KIND, "is not read: EndpointSlices say the same"),
+        "Secret" => Treatment::Accepted(code::KIND_NOT_IN_FORCE, "is not read yet: certificates come from files"),
+        "List" => Treatment::List,
+        _ if kind.ends_with("List") => Treatment::List,
+        "PersistentVolume"
+        | "PersistentVolumeClaim"
+        | "ReplicationController"
+        | "ResourceQuota"
+        | "LimitRange"
+        | "Event"
+        | "PodTemplate"
+        | "Binding"
+        | "ComponentStatus" => PLAIN,
+        _ => Treatment::Unknown,
+    }
+}
+
+fn networking_kind(kind: &str) -> Treatment {
+    let not_yet = |what| Treatment::Accepted(code::KIND_NOT_IN_FORCE, what);
+    match kind {
+        "VirtualService" => Treatment::Compiled(Kind::VirtualService),
+        "DestinationRule" => Treatment::Compiled(Kind::DestinationRule),
+        "ServiceEntry" => Treatment::Compiled(Kind::ServiceEntry),
+        "WorkloadEntry" => Treatment::Compiled(Kind::WorkloadEntry),
+        "Sidecar" => Treatment::Compiled(Kind::Sidecar),
+        "Gateway" => not_yet("is not in force yet: no gateway opens its ports"),
+        "WorkloadGroup" => not_yet("is not in force yet: workloads do not register themselves"),
+        "EnvoyFilter" => not_yet("is not in force yet: the configuration of proxies is not patched"),
+        "ProxyConfig" => not_yet("is not in force yet: proxies start with the defaults"),
+        _ if kind.ends_with("List") => Treatment::List,
+        _ => Treatment::Unknown,
+    }
+}
+
+fn security_kind(kind: &str) -> Treatment {
+    let not_enforced = |what| Treatment::Accepted(code::SECURITY_NOT_IN_FORCE, what);
+    match kind {
+        "AuthorizationPolicy" => not_enforced("is NOT enforced yet: every request is allowed"),
+        "PeerAuthentication" => not_enforced("is NOT enforced yet: plain text is accepted"),
+        "RequestAuthentication" => not_enforced("is NOT enforced yet: tokens are not checked"),
+        _ if kind.ends_with("List") => Treatment::List,
+        _ => Treatment::Unknown,
+    }
+}
+
+fn istio_kind(kind: &str) -> Treatment {
+    let not_yet = |what| Treatment::Accepted(code::KIND_NOT_IN_FORCE, what);
+    match kind {
+        "Telemetry" => not_yet("is not in force yet: metrics, traces and logs follow the mesh configuration"),
+        "WasmPlugin" | "TrafficExtension" => not_yet("is not in force yet: proxies do not load it"),
+        _ if kind.ends_with("List") => Treatment::List,
+        _ => Treatment::Unknown,
+    }
+}
+
+fn gateway_api_kind(kind: &str) -> Treatment {
+    match kind {
+        "Gateway"
+        | "GatewayClass"
+        | "HTTPRoute"
+        | "GRPCRoute"
+        | "TLSRoute"
+        | "TCPRoute"
+        | "UDPRoute"
+        | "ReferenceGrant"
+        | "BackendTLSPolicy"
+        | "BackendTrafficPolicy"
+        | "ListenerSet"
+        | "XListenerSet" => {
+            Treatment::Accepted(code::KIND_NOT_IN_FORCE, "is not in force yet: the Gateway API is not served")
+        }
+        _ if kind.ends_with("List") => Treatment::List,
+        _ => Treatment::Unknown,
+    }
+}
+
+fn is_kubernetes(group: &str) -> bool {
+    matches!(group, "apps" | "batch" | "autoscaling" | "policy" | "extensions") || group.ends_with(".k8s.io")
+}
+
+/// The kind that was probably meant by one that nobody knows: the right `apiVersion`, or the right spelling.
+#[must_use]
+pub fn meant(api_version: &str, kind: &str) -> Option<String> {
+    const KINDS: [(&str, &str); 20] = [
+        ("v1", "Service"),
+        ("v1", "Pod"),
+        ("v1", "Namespace"),
+        ("v1", "ServiceAccount"),
+        ("v1", "Node"),
+        ("v1", "ConfigMap"),
+        ("discovery.k8s.io/v1", "EndpointSlice"),
+        ("networking.istio.io/v1", "VirtualService"),
+        ("networking.istio.io/v1", "DestinationRule"),
+        ("networking.istio.io/v1", "ServiceEntry"),
+        ("networking.istio.io/v1", "WorkloadEntry"),
+        ("networking.istio.io/v1", "Sidecar"),
+        ("networking.istio.io/v1", "Gateway"),
+        ("networking.istio.io/v1", "EnvoyFilter"),
+        ("security.istio.io/v1", "AuthorizationPolicy"),
+        ("security.istio.io/v1", "PeerAuthentication"),
+        ("security.istio.io/v1", "RequestAuthentication"),
+        ("telemetry.istio.io/v1", "Telemetry"),
+        ("apps/v1", "Deployment"),
+        ("gateway.networking.k8s.io/v1", "HTTPRoute"),
+    ];
+    let distance = |name: &str| strsim::damerau_levenshtein(&kind.to_ascii_lowercase(), &name.to_ascii_lowercase());
+    KINDS
+        .iter()
+        .map(|(version, name)| (distance(name), strsim::damerau_levenshtein(api_version, version), version, name))
+        .filter(|(far, ..)| *far <= 2)
+        .min()
+        .map(|(.., version, name)| format!("did you mean {name} of {version}?"))
+}
+
+/// Whether objects of the kind belong to a namespace.
+#[must_use]
+pub fn is_namespaced(kind: Kind) -> bool {
+    match kind {
+        Kind::Namespace | Kind::Node => false,
+        Kind::MeshConfig
+        | Kind::ServiceAccount
+        | Kind::Pod
+        | Kind::Service
+        | Kind::EndpointSlice
+        | Kind::ServiceEntry
+        | Kind::WorkloadEntry
+        | Kind::VirtualService
+        | Kind::DestinationRule
+        | Kind::Sidecar => true,
+    }
+}
+
+/// The schema of objects of the kind; made once, since that of a Pod is large.
+#[must_use]
+pub fn schema(kind: Kind) -> &'static Schema {
+    static CONFIG_MAP: LazyLock<Schema> = LazyLock::new(Schema::of_kind::<core::ConfigMap>);
+    static NAMESPACE: LazyLock<Schema> = LazyLock::new(Schema::of_kind::<core::Namespace>);
+    static NODE: LazyLock<Schema> = LazyLock::new(Schema::of_kind::<core::Node>);
+    static SERVICE_ACCOUNT: LazyLock<Schema> = LazyLock::new(Schema::of_kind::<core::ServiceAccount>);
+    static POD: LazyLock<Schema> = LazyLock::new(Schema::of_kind::<core::Pod>);
+    static SERVICE: LazyLock<Schema> = LazyLock::new(Schema::of_kind::<core::Service>);
+    static SLICE: LazyLock<Schema> = LazyLock::new(Schema::of_kind::<discovery::EndpointSlice>);
+    static SERVICE_ENTRY: LazyLock<Schema> = LazyLock::new(Schema::of_object::<wire::service_entry::ServiceEntrySpec>);
+    static WORKLOAD_ENTRY: LazyLock<Schema> =
+        LazyLock::new(Schema::of_object::<wire::service_entry::WorkloadEntrySpec>);
+    static VIRTUAL_SERVICE: LazyLock<Schema> =
+        LazyLock::new(Schema::of_object::<wire::virtual_service::VirtualServiceSpec>);
+    static DESTINATION_RULE: LazyLock<Schema> =
+        LazyLock::new(Schema::of_object::<wire::destination_rule::DestinationRuleSpec>);
+    static SIDECAR: LazyLock<Schema> = LazyLock::new(Schema::of_object::<wire::sidecar::SidecarSpec>);
+    match kind {
+        Kind::MeshConfig => &CONFIG_MAP,
+        Kind::Namespace => &NAMESPACE,
+        Kind::Node => &NODE,
+        Kind::ServiceAccount => &SERVICE_ACCOUNT,
+        Kind::Pod => &POD,
+        Kind::Service => &SERVICE,
+        Kind::EndpointSlice => &SLICE,
+        Kind::ServiceEntry => &SERVICE_ENTRY,
+        Kind::WorkloadEntry => &WORKLOAD_ENTRY,
+        Kind::VirtualService => &VIRTUAL_SERVICE,
+        Kind::DestinationRule => &DESTINATION_RULE,
+        Kind::Sidecar => &SIDECAR,
+    }
+}

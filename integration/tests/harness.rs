@@ -1,0 +1,70 @@
+//! The parts of the tests themselves, with a real Envoy and no control plane.
+
+use anyhow::{Result, ensure};
+use integration::{
+    app::App,
+    client::Call,
+    envoy::Envoy,
+    load::Load,
+    outside::{self, Program},
+    ports::Loopback,
+};
+
+fn bootstrap(admin: std::net::SocketAddr, listen: std::net::SocketAddr, app: std::net::SocketAddr) -> String {
+    let address = |address: std::net::SocketAddr| serde_json::json!({"socket_address": {"address": address.ip(), "port_value": address.port()}});
+    let router = serde_json::json!({"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"});
+    let routes = serde_json::json!([{"match": {"prefix": "/"}, "route": {"cluster": "app"}}]);
+    let manager = serde_json::json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "in",
+        "http_filters": [{"name": "envoy.filters.http.router", "typed_config": router}],
+        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
+    });
+    let filter = serde_json::json!({"name": "envoy.filters.network.http_connection_manager", "typed_config": manager});
+    let endpoint = serde_json::json!({"endpoint": {"address": address(app)}});
+    serde_json::json!({
+        "admin": {"address": address(admin)},
+        "static_resources": {
+            "listeners": [{"name": "in", "address": address(listen), "filter_chains": [{"filters": [filter]}]}],
+            "clusters": [{
+                "name": "app",
+                "type": "STATIC",
+                "load_assignment": {"cluster_name": "app", "endpoints": [{"lb_endpoints": [endpoint]}]},
+            }],
+        },
+    })
+    .to_string()
+}
+
+#[tokio::test]
+async fn an_envoy_forwards_to_an_application_and_counts_it() -> Result<()> {
+    if !outside::all_present("an_envoy_forwards_to_an_application_and_counts_it", &[Program::Envoy])? {
+        return Ok(());
+    }
+    let directory = tempfile::tempdir()?;
+    let home = Loopback::claim()?;
+    let app = App::start("ratings-v1", "v1", home.at(0)).await?;
+    let (admin, listen) = (home.at(15_000), home.at(9_080));
+    let mut envoy = Envoy::start("static", &bootstrap(admin, listen, app.address()), admin, directory.path())?;
+    envoy.ready().await?;
+    let tally = Load::new(listen, Call::get("ratings:9080", "/ratings/0")).connections(2).run(200).await;
+    tally.ensure_only("v1")?;
+    ensure!(tally.opened() == 2, "a connection was not kept: {tally}");
+    ensure!(envoy.stat_sum(r"^cluster\.app\.upstream_rq_200$").await? == 200);
+    ensure!(envoy.config_dump("").await?.get("configs").is_some());
+    ensure!(envoy.clusters().await?.get("cluster_statuses").is_some());
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_envoy_that_cannot_start_says_why() -> Result<()> {
+    if !outside::all_present("an_envoy_that_cannot_start_says_why", &[Program::Envoy])? {
+        return Ok(());
+    }
+    let directory = tempfile::tempdir()?;
+    let home = Loopback::claim()?;
+    let mut envoy = Envoy::start("broken", r#"{"no_such_field": 1}"#, home.at(15_000), directory.path())?;
+    let error = envoy.ready().await.err().map(|error| error.to_string()).unwrap_or_default();
+    ensure!(error.contains("no_such_field"), "it says {error:?}");
+    Ok(())
+}
