@@ -307,7 +307,10 @@ impl Case {
         };
         let missing = aimed.iter().find(|resource| {
             let has_it = held.get(&resource.name).is_some_and(|held| held.version == resource.version);
-            !has_it && !self.is_bad(resource) && !is_unserved(&resource.name) && !(kind != ResourceType::Cluster && is_hostage(resource))
+            !has_it
+                && !self.is_bad(resource)
+                && !is_unserved(&resource.name)
+                && !(kind != ResourceType::Cluster && is_hostage(resource))
         });
         let surplus = held.iter().find(|resource| {
             !aimed.contains(&resource.name)

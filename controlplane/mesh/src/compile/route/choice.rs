@@ -92,7 +92,9 @@ pub(crate) fn http_rules(
         .filter_map(|(place, rule)| {
             let matches = chosen_matches(rule, port, viewpoint)?;
             let delegate = match &rule.action {
-                HttpAction::Delegate { name, namespace } => Some(delegated(name, namespace, port, viewpoint, delegates)?),
+                HttpAction::Delegate { name, namespace } => {
+                    Some(delegated(name, namespace, port, viewpoint, delegates)?)
+                }
                 HttpAction::Route(_) | HttpAction::Redirect(_) | HttpAction::DirectResponse { .. } => None,
             };
             Some(ChosenRule { rule: place, matches, delegate })
