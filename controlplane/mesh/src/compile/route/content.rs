@@ -90,8 +90,8 @@ pub(super) fn set_timeout(timeout: Option<Duration>, action: &mut RouteAction) {
     set_grpc_timeout(timeout, action);
 }
 
-/// Envoy would rather have this as a maximum duration of streams, which would also end those that are not gRPC.
-#[allow(deprecated, reason = "its replacement does something else")]
+/// A gRPC caller's own deadline counts, up to the route's timeout.
+#[allow(deprecated, reason = "its replacement bounds the whole stream and not the time until the answer")]
 fn set_grpc_timeout(timeout: ProtoDuration, action: &mut RouteAction) {
     action.max_grpc_timeout = Some(timeout);
 }
