@@ -84,6 +84,12 @@ impl Call {
         self
     }
 
+    /// The host that it asks for.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     /// The port that its host names; 80 if it names none.
     #[must_use]
     pub fn port(&self) -> u16 {

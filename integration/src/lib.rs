@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod bench;
+pub mod bookinfo;
 pub mod client;
 pub mod control_plane;
 pub mod envoy;
@@ -16,5 +17,6 @@ pub mod ports;
 pub mod process;
 pub mod random;
 pub mod scenario;
+pub mod soak;
 pub mod tally;
 pub mod wait;

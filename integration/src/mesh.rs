@@ -283,6 +283,26 @@ impl Mesh {
         self.eventually(&what, call, |tally| tally.ensure_only(version).is_ok()).await.map(drop)
     }
 
+    /// Sends a request so many times and checks that each version answered its share (0 to 1), within three standard deviations.
+    ///
+    /// Even exact shares leave that range once in some hundred samples, so a second sample decides.
+    ///
+    /// # Errors
+    /// A request failed, or the shares are not these.
+    pub async fn ensure_shares(&self, call: &Call, times: u64, shares: &[(&str, f64)]) -> Result<()> {
+        let load = self.caller()?.load(call).connections(8);
+        let mut samples = Vec::new();
+        for _ in 0..2 {
+            let tally = load.run(times).await;
+            tally.ensure_all_ok()?;
+            if shares.iter().all(|(version, share)| tally.fits(tally.version(version), *share)) {
+                return Ok(());
+            }
+            samples.push(tally.to_string());
+        }
+        anyhow::bail!("the shares are not {shares:?}, in two samples: {}", samples.join("; "))
+    }
+
     /// What all the processes said last, for a failure's report.
     #[must_use]
     pub fn report(&self) -> String {

@@ -89,6 +89,24 @@ impl Process {
     }
 }
 
+/// Waits until this program is told to end: Ctrl-C, `kill`, or its terminal closing. Whoever awaits it then returns, and guards end the children.
+///
+/// # Errors
+/// The system does not let signals be received.
+pub async fn told_to_end() -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut interrupt = signal(SignalKind::interrupt()).context("receive SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("receive SIGTERM")?;
+    let mut hang_up = signal(SignalKind::hangup()).context("receive SIGHUP")?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hang_up.recv() => {}
+    }
+    Ok(())
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();

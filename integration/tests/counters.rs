@@ -63,7 +63,8 @@ async fn a_change_sends_exactly_what_changed_to_those_who_need_it() -> Result<()
     for held in held.values() {
         distinct.extend(versions(held));
     }
-    let encodes: u64 = counters.iter().filter(|(name, _)| name.starts_with("mainsheet_encodes_total")).map(|(_, n)| n).sum();
+    let encodes: u64 =
+        counters.iter().filter(|(name, _)| name.starts_with("mainsheet_encodes_total")).map(|(_, n)| n).sum();
     assert!(encodes > 0, "the counter of encodes is missing: {counters:?}");
     // Each version of the changed resources was encoded once more; every other resource once.
     let changed = 16;

@@ -26,6 +26,8 @@ pub(super) struct DestinationsKey {
     /// The number of the scope.
     pub(super) scope: usize,
     pub(super) kind: ProxyKind,
+    /// Whether the connections of callers carry the address that they dialled.
+    pub(super) captured: bool,
     /// Where the callers are, if that makes a difference.
     pub(super) place: Option<Place>,
 }
@@ -158,6 +160,7 @@ impl Destinations {
             endpoints: inside.then(endpoints),
             config: config.clone(),
             for_grpc,
+            captured: key.captured,
         });
         // A headless service may have clusters without EDS: only assignments that a cluster asks for are sent.
         let asked: BTreeSet<_> = clusters.iter().filter_map(|cluster| cluster.references.endpoints.as_ref()).collect();

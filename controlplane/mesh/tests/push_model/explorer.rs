@@ -1,0 +1,377 @@
+//! Visits every state that an automaton and a model Envoy can reach together, whatever the order in which messages are
+//! sent and arrive, snapshots change and streams break.
+//!
+//! No timeout ever helps, except a proxy that comes back in the state of the world and waits for endpoints of a cluster
+//! that is gone: there are no words to tell it so. A state without a next step must therefore be one in
+//! which Envoy holds the target, and a state that leads back to itself is endless chatter.
+
+use std::{
+    collections::{HashMap, VecDeque, hash_map::DefaultHasher},
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
+
+use mesh::{
+    push::{Protocol, Response, SyncState},
+    snapshot::{Resource, ResourceSet, Snapshot, Version},
+};
+use proto::type_url::ResourceType;
+
+use crate::{
+    envoy::{Badness, Envoy, Name, Nature, Slot},
+    server::{Fault, Server},
+};
+
+/// What is to be explored.
+#[derive(Debug, Clone)]
+pub(crate) struct Case {
+    pub(crate) nature: Nature,
+    pub(crate) fault: Fault,
+    /// The snapshots that are aimed at, one after the other.
+    pub(crate) targets: Vec<Arc<Snapshot>>,
+    /// How often the stream breaks, at any moment.
+    pub(crate) reconnects: u32,
+    /// How often Envoy starts anew, at any moment.
+    pub(crate) restarts: u32,
+    /// States after which the exploration gives up.
+    pub(crate) states_max: usize,
+}
+
+/// What was seen.
+#[derive(Debug)]
+pub(crate) struct Explored {
+    pub(crate) states: usize,
+    /// Steps of the longest way.
+    pub(crate) depth: usize,
+    pub(crate) ends: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Send,
+    ToEnvoy,
+    ToServer,
+    Aim,
+    Reconnect,
+    Restart,
+    EndDrain,
+    /// Possible only where nothing else is.
+    TimeOut,
+}
+
+const STEPS: [Step; 7] =
+    [Step::Send, Step::ToEnvoy, Step::ToServer, Step::Aim, Step::Reconnect, Step::Restart, Step::EndDrain];
+
+#[derive(Debug, Clone)]
+struct State {
+    server: Server,
+    envoy: Envoy,
+    on_the_way: VecDeque<Response>,
+    aimed: usize,
+    reconnects: u32,
+    restarts: u32,
+    /// First requests of the stream that were not delivered yet, when Envoy came back.
+    unsaid: usize,
+    /// Whether Envoy came back in the state of the world with something else than the target: it cannot say what it
+    /// holds then, so nothing can be promised until it holds the target.
+    is_excused: bool,
+}
+
+struct Frame {
+    state: State,
+    id: u64,
+    /// The step that led here; none for the first.
+    step: Option<Step>,
+    /// What can follow.
+    next: std::vec::IntoIter<(Step, State)>,
+}
+
+impl Case {
+    /// Visits all states. The error tells the way to the first bad one.
+    pub(crate) fn explore(&self) -> Result<Explored, String> {
+        // Whether a state is on the way to the one at hand.
+        let mut seen: HashMap<u64, bool> = HashMap::new();
+        let mut explored = Explored { states: 0, depth: 0, ends: 0 };
+        let mut path = vec![self.enter(self.first(), None, &mut seen)];
+        while let Some(frame) = path.last_mut() {
+            let Some((step, state)) = frame.next.next() else {
+                seen.insert(frame.id, false);
+                path.pop();
+                continue;
+            };
+            match seen.get(&state.identity()) {
+                Some(false) => continue,
+                Some(true) => return Err(tell(&path, step, "leads back to where it was: endless chatter")),
+                None => {}
+            }
+            self.check(&state).map_err(|fault| tell(&path, step, &fault))?;
+            let frame = self.enter(state, Some(step), &mut seen);
+            if frame.next.as_slice().is_empty() {
+                explored.ends += 1;
+                self.check_end(&frame.state).map_err(|fault| tell(&path, step, &fault))?;
+            }
+            path.push(frame);
+            explored.depth = explored.depth.max(path.len());
+            explored.states = seen.len();
+            if seen.len() > self.states_max {
+                return Err(format!("more than {} states", self.states_max));
+            }
+        }
+        Ok(explored)
+    }
+
+    fn first(&self) -> State {
+        State {
+            server: self.server(0),
+            envoy: Envoy::new(&Arc::new(self.nature.clone())),
+            on_the_way: VecDeque::new(),
+            aimed: 0,
+            reconnects: self.reconnects,
+            restarts: self.restarts,
+            unsaid: 0,
+            is_excused: false,
+        }
+    }
+
+    fn server(&self, aimed: usize) -> Server {
+        Server::new(self.nature.protocol, self.fault, &self.targets[aimed])
+    }
+
+    fn enter(&self, state: State, step: Option<Step>, seen: &mut HashMap<u64, bool>) -> Frame {
+        let id = state.identity();
+        seen.insert(id, true);
+        // What cannot be done is no step: an end is known by having none.
+        let mut next: Vec<(Step, State)> =
+            STEPS.iter().filter_map(|step| Some((*step, self.take(&state, *step)?))).collect();
+        if next.is_empty() && state.is_excused && state.envoy.is_warming() {
+            next.extend(self.take(&state, Step::TimeOut).map(|after| (Step::TimeOut, after)));
+        }
+        Frame { state, id, step, next: next.into_iter() }
+    }
+
+    fn take(&self, before: &State, step: Step) -> Option<State> {
+        if !self.can(before, step) {
+            return None;
+        }
+        let mut state = before.clone();
+        match step {
+            Step::Send => {
+                let response = state.server.next()?;
+                state.on_the_way.push_back(response);
+            }
+            Step::ToEnvoy => {
+                let response = state.on_the_way.pop_front()?;
+                state.envoy.take(&response);
+            }
+            Step::ToServer => {
+                let request = state.envoy.outbox.pop_front()?;
+                state.unsaid = state.unsaid.saturating_sub(1);
+                state.server.receive(request);
+            }
+            Step::Aim => {
+                state.aimed += 1;
+                state.server.aim(&self.targets[state.aimed]);
+                state.is_excused |= state.unsaid > 0 && self.cannot_tell(&state);
+            }
+            Step::Reconnect => {
+                state.reconnects -= 1;
+                state.on_the_way.clear();
+                state.envoy.reconnect();
+                state.unsaid = state.envoy.outbox.len();
+                state.server = self.server(state.aimed);
+                state.is_excused = self.cannot_tell(&state);
+            }
+            Step::Restart => {
+                state.restarts -= 1;
+                state.on_the_way.clear();
+                state.envoy = Envoy::new(&Arc::new(self.nature.clone()));
+                state.server = self.server(state.aimed);
+                state.unsaid = 0;
+                state.is_excused = false;
+            }
+            Step::EndDrain => {
+                state.envoy.end_drain();
+            }
+            Step::TimeOut => {
+                state.envoy.time_out();
+            }
+        }
+        state.is_excused &= self.misses(&state).is_some();
+        Some(state)
+    }
+
+    fn can(&self, state: &State, step: Step) -> bool {
+        match step {
+            Step::Send => true,
+            Step::ToEnvoy => !state.on_the_way.is_empty(),
+            Step::ToServer => !state.envoy.outbox.is_empty(),
+            Step::Aim => state.aimed + 1 < self.targets.len(),
+            Step::Reconnect => state.reconnects > 0,
+            Step::Restart => state.restarts > 0,
+            Step::EndDrain => !state.envoy.draining.is_empty(),
+            Step::TimeOut => state.envoy.is_warming(),
+        }
+    }
+
+    /// Whether Envoy holds something that it has no words for.
+    fn cannot_tell(&self, state: &State) -> bool {
+        self.nature.protocol == Protocol::StateOfTheWorld && self.misses(state).is_some()
+    }
+
+    /// What must hold always: nothing at work names a cluster that is not at work.
+    fn check(&self, state: &State) -> Result<(), String> {
+        if state.is_excused {
+            return Ok(());
+        }
+        let broken = state.envoy.broken_references();
+        match broken.into_iter().find(|(user, cluster)| !self.allows(user, cluster)) {
+            Some((user, cluster)) => {
+                Err(format!("{} {} names {cluster}, which is not served", user.name, user.version))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// A reference may be broken if the target that had it lacks the cluster too, or if Envoy refuses the cluster.
+    fn allows(&self, user: &Resource, cluster: &Name) -> bool {
+        self.targets
+            .iter()
+            .filter(|target| has(target, user))
+            .any(|target| target.of(ResourceType::Cluster).get(cluster).is_none_or(|aimed| self.is_bad(aimed)))
+    }
+
+    fn is_bad(&self, resource: &Resource) -> bool {
+        self.nature.bad.iter().any(|(name, version, _)| *name == resource.name && *version == resource.version)
+    }
+
+    /// What must hold when nothing more can happen.
+    fn check_end(&self, state: &State) -> Result<(), String> {
+        if let Some(miss) = self.misses(state) {
+            return Err(format!("ends without the target: {miss}\n{:#?}", state.server.automaton().sync()));
+        }
+        // The last question finds nothing to send, and clears away what no longer has to be.
+        let mut server = state.server.clone();
+        assert!(server.next().is_none());
+        for sync in server.automaton().sync() {
+            let has_bad = self.targets[state.aimed].of(sync.kind).iter().any(|resource| self.is_bad(resource));
+            let is_waiting = sync.state == SyncState::Pending && !self.may_linger(state);
+            if is_waiting || (sync.state == SyncState::Nacked && !has_bad) {
+                return Err(format!("ends with the server unsettled: {sync:#?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether something good may have to wait because Envoy refuses a cluster that it names.
+    fn has_hostages(&self, state: &State) -> bool {
+        self.targets[state.aimed].of(ResourceType::Cluster).iter().any(|cluster| self.is_bad(cluster))
+    }
+
+    /// How Envoy differs from the target, if it does. Around what it refuses, it may have what was before.
+    fn misses(&self, state: &State) -> Option<String> {
+        let target = &self.targets[state.aimed];
+        let envoy = &state.envoy;
+        if envoy.is_warming() || envoy.listeners.values().any(|slot| slot.warming.is_some()) {
+            return Some("something warms for ever".to_owned());
+        }
+        let active = |slots: &std::collections::BTreeMap<Name, Slot>| -> ResourceSet {
+            slots.values().filter_map(|slot| slot.active.clone()).collect()
+        };
+        let routes: ResourceSet = envoy.routes.values().flatten().cloned().collect();
+        let endpoints: ResourceSet = envoy.endpoints.values().cloned().collect();
+        let held = [
+            (ResourceType::Cluster, active(&envoy.clusters)),
+            (ResourceType::Listener, active(&envoy.listeners)),
+            (ResourceType::Route, routes),
+            (ResourceType::Endpoint, endpoints),
+        ];
+        held.iter().find_map(|(kind, held)| self.difference(state, *kind, held, target.of(*kind)))
+    }
+
+    fn difference(&self, state: &State, kind: ResourceType, held: &ResourceSet, aimed: &ResourceSet) -> Option<String> {
+        let is_unserved = |name: &Name| {
+            let aimed = self.targets[state.aimed].of(ResourceType::Cluster).get(name);
+            kind == ResourceType::Endpoint && aimed.is_none_or(|cluster| self.is_bad(cluster))
+        };
+        let is_hostage = |resource: &Resource| {
+            self.has_hostages(state)
+                && (kind == ResourceType::Cluster
+                    || resource.references.clusters.iter().any(|cluster| {
+                        let aimed = self.targets[state.aimed].of(ResourceType::Cluster).get(cluster);
+                        aimed.is_some_and(|aimed| self.is_bad(aimed))
+                    }))
+        };
+        let missing = aimed.iter().find(|resource| {
+            let has_it = held.get(&resource.name).is_some_and(|held| held.version == resource.version);
+            !has_it
+                && !self.is_bad(resource)
+                && !is_unserved(&resource.name)
+                && !(kind != ResourceType::Cluster && is_hostage(resource))
+        });
+        let surplus = held.iter().find(|resource| {
+            !aimed.contains(&resource.name)
+                && !(kind == ResourceType::Cluster && self.may_linger(state))
+                && !(kind == ResourceType::Endpoint && self.may_linger(state))
+        });
+        missing
+            .map(|resource| format!("{kind} {} is missing or old", resource.name))
+            .or_else(|| surplus.map(|resource| format!("{kind} {} is left over", resource.name)))
+    }
+
+    /// Whether clusters may have to stay for an old version of something whose new one is refused or waits.
+    fn may_linger(&self, state: &State) -> bool {
+        let target = &self.targets[state.aimed];
+        ResourceType::ALL.iter().any(|kind| target.of(*kind).iter().any(|resource| self.is_bad(resource)))
+    }
+}
+
+impl State {
+    fn identity(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let mut names: HashMap<u64, u64> = HashMap::from([(0, 0)]);
+        let mut rename = |nonce: u64| {
+            let next = names.len() as u64;
+            *names.entry(nonce).or_insert(next)
+        };
+        self.server.fingerprint(&mut hasher, &mut rename);
+        self.envoy.fingerprint(&mut hasher, &mut rename);
+        self.on_the_way.len().hash(&mut hasher);
+        for Response { kind, nonce, version, resources, removed } in &self.on_the_way {
+            let resources: Vec<(&Name, Version)> = resources.iter().map(|r| (&r.name, r.version)).collect();
+            (kind, rename(nonce.count()), version, resources, removed).hash(&mut hasher);
+        }
+        (self.aimed, self.reconnects, self.restarts, self.unsaid, self.is_excused).hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+fn has(target: &Snapshot, resource: &Resource) -> bool {
+    [ResourceType::Listener, ResourceType::Route]
+        .iter()
+        .any(|kind| target.of(*kind).get(&resource.name).is_some_and(|aimed| aimed.version == resource.version))
+}
+
+fn describe(response: &Response) -> String {
+    let names: Vec<&str> = response.resources.iter().map(|resource| &*resource.name).collect();
+    format!("{} +{names:?} -{:?}", response.nonce, response.removed)
+}
+
+fn tell(path: &[Frame], last: Step, fault: &str) -> String {
+    let steps = path.iter().skip(1).filter_map(|frame| frame.step).chain([last]);
+    let told = path.iter().zip(steps).map(|(frame, step)| {
+        let mut state = frame.state.clone();
+        match step {
+            Step::Send => format!("send {}", state.server.next().as_ref().map(describe).unwrap_or_default()),
+            Step::ToEnvoy => format!("Envoy takes {}", state.on_the_way.front().map(describe).unwrap_or_default()),
+            Step::ToServer => format!("server takes {:?}", state.envoy.outbox.front()),
+            Step::Aim => format!("aim at {}", state.aimed + 1),
+            Step::Reconnect | Step::Restart | Step::TimeOut | Step::EndDrain => format!("{step:?}"),
+        }
+    });
+    format!("{fault}\nafter:\n  {}", told.collect::<Vec<_>>().join("\n  "))
+}
+
+/// A bad version of a resource.
+pub(crate) fn bad(resource: &Resource, badness: Badness) -> (Name, Version, Badness) {
+    (Arc::clone(&resource.name), resource.version, badness)
+}

@@ -1,0 +1,198 @@
+//! No request lost: steady load through Envoys while the mesh is edited at random and its control plane dies and returns.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use anyhow::{Result, ensure};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::{
+    client::{Answer, Call},
+    load::Running,
+    mesh::{Mesh, Protocol},
+    random::Random,
+    scenario::Scenario,
+    tally::Tally,
+    wait,
+};
+
+use self::world::{Edit, FileChange, World};
+
+mod world;
+
+/// Connections that each caller keeps under load.
+const CONNECTIONS: u32 = 4;
+/// So many edits are made while the control plane is dead, before it is started again.
+const EDITS_WHILE_DEAD: u32 = 5;
+
+/// How long, how much, and from which seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Seed of the edits.
+    pub seed: u64,
+    /// How long the edits are spread over.
+    pub duration: Duration,
+    /// How many edits are made.
+    pub edits: u32,
+    /// How many times the control plane is killed and started again.
+    pub kills: u32,
+    /// Requests a second through each of the two callers.
+    pub per_second: u32,
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// All requests of the load.
+    pub tally: Tally,
+    /// How many edits of each kind were made.
+    pub edits: BTreeMap<&'static str, u32>,
+    /// Updates that Envoys took, all callers together.
+    pub taken: u64,
+    /// Updates that Envoys refused (NACK), by their own count.
+    pub refused: u64,
+    /// NACKs that the control planes counted, over all their lives.
+    pub rejects: f64,
+    /// How many times the control plane was killed.
+    pub kills: u32,
+}
+
+impl Outcome {
+    /// Nothing was lost and nothing refused.
+    ///
+    /// # Errors
+    /// Something was; the outcome is named.
+    pub fn ensure_nothing_lost(&self) -> Result<()> {
+        self.tally.ensure_all_ok()?;
+        ensure!(self.refused == 0 && self.rejects == 0.0, "configuration was refused: {self}");
+        Ok(())
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let edits: u32 = self.edits.values().sum();
+        write!(f, "{edits} edits {:?}, {} kills; ", self.edits, self.kills)?;
+        write!(f, "{} updates taken, {} refused, {} rejects counted; ", self.taken, self.refused, self.rejects)?;
+        self.tally.fmt(f)
+    }
+}
+
+/// The mesh that is edited: four services in two versions of two pods, called through one Envoy of each protocol.
+#[must_use]
+pub fn scenario(name: &str) -> Scenario {
+    let scenario = world::SERVICES
+        .iter()
+        .fold(Scenario::new(name), |scenario, service| scenario.service(service, world::PORT, &world::REPLICAS));
+    scenario.caller_by("caller-delta", Protocol::Delta).caller_by("caller-sotw", Protocol::Sotw)
+}
+
+/// Carries out a plan on the mesh of [`scenario`]; `progress` is told of each edit made.
+///
+/// # Errors
+/// The control plane cannot be restarted, files cannot be written, or the last edit is not in force in time.
+pub async fn run(mesh: &mut Mesh, plan: Plan, mut progress: impl FnMut(u32)) -> Result<Outcome> {
+    let loads: Vec<_> = mesh.callers().iter().map(|caller| start_load(caller.outbound(world::PORT), plan)).collect();
+    let mut soak =
+        Soak { world: World::default(), random: Random::seeded(plan.seed), edits: BTreeMap::new(), rejects: 0.0 };
+    let mut ticks = tokio::time::interval_at(Instant::now(), plan.duration / plan.edits.max(1));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let between_kills = plan.edits / (plan.kills + 1);
+    for number in 1..=plan.edits {
+        ticks.tick().await;
+        soak.edit(mesh)?;
+        if between_kills > 0 && number.is_multiple_of(between_kills) && number / between_kills <= plan.kills {
+            soak.kill_and_restart(mesh).await?;
+        }
+        progress(number);
+    }
+    soak.finish(mesh).await?;
+    soak.outcome(mesh, plan, loads).await
+}
+
+fn start_load(address: std::net::SocketAddr, plan: Plan) -> Running {
+    let calls = |number: u64| {
+        let service = world::SERVICES.get(usize::try_from(number).unwrap_or(0) % world::SERVICES.len());
+        let call = Call::get(&format!("{}:{}", service.copied().unwrap_or_default(), world::PORT), "/");
+        if number.is_multiple_of(7) { call.header(world::BETA_HEADER, "yes") } else { call }
+    };
+    crate::load::Load::varied(address, calls).checked(wrong_service).connections(CONNECTIONS).start(plan.per_second)
+}
+
+/// An answer by a service that was not asked is as bad as none.
+fn wrong_service(call: &Call, answer: &Answer) -> Option<String> {
+    let asked = call.host().split(':').next().unwrap_or_default();
+    let right = answer.status == 200 && answer.header("x-app").starts_with(&format!("{asked}-"));
+    (!right).then(|| {
+        format!("{asked} was asked, {:?} answered: {} {:?}", answer.header("x-app"), answer.status, answer.text())
+    })
+}
+
+struct Soak {
+    world: World,
+    random: Random,
+    edits: BTreeMap<&'static str, u32>,
+    rejects: f64,
+}
+
+impl Soak {
+    fn edit(&mut self, mesh: &Mesh) -> Result<()> {
+        let Edit { kind, changes } = self.world.edit(&mut self.random, mesh)?;
+        *self.edits.entry(kind).or_default() += 1;
+        for change in changes {
+            match change {
+                FileChange::Write(way, name, content) => mesh.config().write_by(way, &name, &content)?,
+                FileChange::Remove(name) => mesh.config().remove(&name)?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn kill_and_restart(&mut self, mesh: &mut Mesh) -> Result<()> {
+        self.rejects += rejects(mesh).await?;
+        mesh.control_plane().kill();
+        for _ in 0..EDITS_WHILE_DEAD {
+            self.edit(mesh)?;
+        }
+        mesh.control_plane().restart().await
+    }
+
+    /// Makes an edit of every service that shows in its answers, and waits until every caller sees all of them.
+    async fn finish(&mut self, mesh: &Mesh) -> Result<()> {
+        for change in self.world.last_edit() {
+            if let FileChange::Write(way, name, content) = change {
+                mesh.config().write_by(way, &name, &content)?;
+            }
+        }
+        for caller in mesh.callers() {
+            for service in world::SERVICES {
+                let call = Call::get(&format!("{service}:{}", world::PORT), "/");
+                wait::until("the last edit to be in force", async || {
+                    let answer = caller.send(&call).await?;
+                    ensure!(answer.header(world::LAST_HEADER) == "yes", "{service}: {:?}", answer.headers);
+                    Ok(())
+                })
+                .await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn outcome(self, mesh: &mut Mesh, plan: Plan, loads: Vec<Running>) -> Result<Outcome> {
+        let mut tally = Tally::default();
+        for load in loads {
+            tally.join(load.stop().await);
+        }
+        let (mut taken, mut refused) = (0, 0);
+        for caller in mesh.callers() {
+            let updates = caller.envoy().updates().await?;
+            taken += updates.taken;
+            refused += updates.refused;
+        }
+        let rejects = self.rejects + rejects(mesh).await?;
+        Ok(Outcome { tally, edits: self.edits, taken, refused, rejects, kills: plan.kills })
+    }
+}
+
+async fn rejects(mesh: &mut Mesh) -> Result<f64> {
+    Ok(mesh.control_plane().metrics().await?.sum("pilot_total_xds_rejects"))
+}
