@@ -204,11 +204,17 @@ spec:
         .run(async |mesh| {
             mesh.eventually_only("v1", &call()).await?;
             let (narrow, wide) = (mesh.caller()?, mesh.callers().last().context("two callers")?);
-            let before = narrow.envoy().updates().await?;
+            let start = narrow.envoy().updates().await?.taken;
+            mesh.apply("route.yaml", &only("reviews", "v2"))?;
+            mesh.eventually_only("v2", &call()).await?;
+            let seen_alone = narrow.envoy().updates().await?.taken;
             mesh.apply("ratings-route.yaml", &only("ratings", "v2"))?;
             wait::until("the edit to be in force", async || wide.load(&ratings()).run(20).await.ensure_only("v2"))
                 .await?;
-            ensure!(narrow.envoy().updates().await? == before, "it was sent something");
+            mesh.apply("route.yaml", &only("reviews", "v3"))?;
+            mesh.eventually_only("v3", &call()).await?;
+            let seen_after = narrow.envoy().updates().await?.taken;
+            ensure!(seen_after - seen_alone == seen_alone - start, "taken: {start}, {seen_alone}, {seen_after}");
             Ok(())
         })
         .await

@@ -13,11 +13,11 @@ use mesh::{
 };
 use proto::type_url::ResourceType;
 
-pub type Name = Arc<str>;
+pub(crate) type Name = Arc<str>;
 
 /// How Envoy refuses a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Badness {
+pub(crate) enum Badness {
     /// The response cannot be decoded: nothing of it is applied, and no name is said.
     Whole,
     /// The resource is refused by name, the others are applied.
@@ -26,20 +26,20 @@ pub enum Badness {
 
 /// The peculiarities of an Envoy that do not change while it runs.
 #[derive(Debug, Clone)]
-pub struct Nature {
-    pub protocol: Protocol,
+pub(crate) struct Nature {
+    pub(crate) protocol: Protocol,
     /// Whether it acknowledges listeners before it asks for their routes; the real one does it after.
-    pub acks_first: bool,
+    pub(crate) acks_first: bool,
     /// Whether listeners that are replaced or removed serve what they have for a while.
-    pub drains: bool,
-    pub bad: Vec<(Name, Version, Badness)>,
+    pub(crate) drains: bool,
+    pub(crate) bad: Vec<(Name, Version, Badness)>,
 }
 
 /// What Envoy has of a cluster or listener: one version at work, one that waits.
 #[derive(Debug, Clone, Default)]
-pub struct Slot {
-    pub active: Option<Arc<Resource>>,
-    pub warming: Option<Arc<Resource>>,
+pub(crate) struct Slot {
+    pub(crate) active: Option<Arc<Resource>>,
+    pub(crate) warming: Option<Arc<Resource>>,
 }
 
 impl Slot {
@@ -63,27 +63,27 @@ struct Wire {
 }
 
 #[derive(Debug, Clone)]
-pub struct Envoy {
+pub(crate) struct Envoy {
     nature: Arc<Nature>,
-    pub clusters: BTreeMap<Name, Slot>,
-    pub endpoints: BTreeMap<Name, Arc<Resource>>,
+    pub(crate) clusters: BTreeMap<Name, Slot>,
+    pub(crate) endpoints: BTreeMap<Name, Arc<Resource>>,
     endpoint_names: BTreeSet<Name>,
-    pub listeners: BTreeMap<Name, Slot>,
+    pub(crate) listeners: BTreeMap<Name, Slot>,
     /// Listeners that were replaced or removed and still serve.
-    pub draining: Vec<Arc<Resource>>,
+    pub(crate) draining: Vec<Arc<Resource>>,
     /// Route configurations by name; none where Envoy was told that there is none.
-    pub routes: BTreeMap<Name, Option<Arc<Resource>>>,
+    pub(crate) routes: BTreeMap<Name, Option<Arc<Resource>>>,
     route_names: BTreeSet<Name>,
     wires: BTreeMap<ResourceType, Wire>,
     /// Answers about clusters that wait until nothing warms.
     withheld: Vec<Request>,
     has_clusters: bool,
     /// Requests that were not delivered yet.
-    pub outbox: VecDeque<Request>,
+    pub(crate) outbox: VecDeque<Request>,
 }
 
 impl Envoy {
-    pub fn new(nature: &Arc<Nature>) -> Self {
+    pub(crate) fn new(nature: &Arc<Nature>) -> Self {
         let mut envoy = Self {
             nature: Arc::clone(nature),
             clusters: BTreeMap::new(),
@@ -103,7 +103,7 @@ impl Envoy {
     }
 
     /// Opens a new stream with all that it has.
-    pub fn reconnect(&mut self) {
+    pub(crate) fn reconnect(&mut self) {
         let asked: Vec<ResourceType> =
             self.wires.iter().filter(|(_, wire)| wire.asked).map(|(kind, _)| *kind).collect();
         self.outbox.clear();
@@ -125,12 +125,12 @@ impl Envoy {
         }
     }
 
-    pub fn is_warming(&self) -> bool {
+    pub(crate) fn is_warming(&self) -> bool {
         self.clusters.values().any(|slot| slot.warming.is_some())
     }
 
     /// Takes a response.
-    pub fn take(&mut self, response: &Response) {
+    pub(crate) fn take(&mut self, response: &Response) {
         let error = self.refusal(response);
         let is_refused_whole = matches!(error, Some((Badness::Whole, _)));
         let mut follow_up = Vec::new();
@@ -271,7 +271,7 @@ impl Envoy {
     }
 
     /// Goes on without the endpoints that did not come.
-    pub fn time_out(&mut self) {
+    pub(crate) fn time_out(&mut self) {
         for slot in self.clusters.values_mut().filter(|slot| slot.warming.is_some()) {
             slot.active = slot.warming.take();
         }
@@ -329,7 +329,7 @@ impl Envoy {
     }
 
     /// The listener that drains longest is done.
-    pub fn end_drain(&mut self) {
+    pub(crate) fn end_drain(&mut self) {
         self.draining.remove(0);
         let follow_up = self.follow_routes();
         self.outbox.extend(follow_up);
@@ -442,7 +442,7 @@ impl Envoy {
     }
 
     /// References of listeners and routes at work to clusters that are not.
-    pub fn broken_references(&self) -> Vec<(Arc<Resource>, Name)> {
+    pub(crate) fn broken_references(&self) -> Vec<(Arc<Resource>, Name)> {
         let listeners = self.listeners.values().filter_map(|slot| slot.active.as_ref());
         // Nothing tells when a listener is done, so the clusters that it names itself may go before.
         let serving = listeners.clone().chain(&self.draining);
@@ -456,7 +456,7 @@ impl Envoy {
             .collect()
     }
 
-    pub fn fingerprint(&self, hasher: &mut impl Hasher, rename: &mut impl FnMut(u64) -> u64) {
+    pub(crate) fn fingerprint(&self, hasher: &mut impl Hasher, rename: &mut impl FnMut(u64) -> u64) {
         let id = |resource: &Arc<Resource>| (Arc::clone(&resource.name), resource.version);
         for slots in [&self.clusters, &self.listeners] {
             slots.len().hash(hasher);

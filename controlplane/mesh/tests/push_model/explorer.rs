@@ -24,26 +24,26 @@ use crate::{
 
 /// What is to be explored.
 #[derive(Debug, Clone)]
-pub struct Case {
-    pub nature: Nature,
-    pub fault: Fault,
+pub(crate) struct Case {
+    pub(crate) nature: Nature,
+    pub(crate) fault: Fault,
     /// The snapshots that are aimed at, one after the other.
-    pub targets: Vec<Arc<Snapshot>>,
+    pub(crate) targets: Vec<Arc<Snapshot>>,
     /// How often the stream breaks, at any moment.
-    pub reconnects: u32,
+    pub(crate) reconnects: u32,
     /// How often Envoy starts anew, at any moment.
-    pub restarts: u32,
+    pub(crate) restarts: u32,
     /// States after which the exploration gives up.
-    pub states_max: usize,
+    pub(crate) states_max: usize,
 }
 
 /// What was seen.
 #[derive(Debug)]
-pub struct Explored {
-    pub states: usize,
+pub(crate) struct Explored {
+    pub(crate) states: usize,
     /// Steps of the longest way.
-    pub depth: usize,
-    pub ends: usize,
+    pub(crate) depth: usize,
+    pub(crate) ends: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +88,7 @@ struct Frame {
 
 impl Case {
     /// Visits all states. The error tells the way to the first bad one.
-    pub fn explore(&self) -> Result<Explored, String> {
+    pub(crate) fn explore(&self) -> Result<Explored, String> {
         // Whether a state is on the way to the one at hand.
         let mut seen: HashMap<u64, bool> = HashMap::new();
         let mut explored = Explored { states: 0, depth: 0, ends: 0 };
@@ -372,6 +372,6 @@ fn tell(path: &[Frame], last: Step, fault: &str) -> String {
 }
 
 /// A bad version of a resource.
-pub fn bad(resource: &Resource, badness: Badness) -> (Name, Version, Badness) {
+pub(crate) fn bad(resource: &Resource, badness: Badness) -> (Name, Version, Badness) {
     (Arc::clone(&resource.name), resource.version, badness)
 }

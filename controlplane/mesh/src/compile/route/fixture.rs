@@ -16,8 +16,8 @@ use crate::{
         protocol::Protocol,
         service::{Address, Registry, Resolution, Service, ServicePort, TargetPort, TrafficDistribution},
         virtual_service::{
-            Destination, GatewayName, HeaderChanges, HttpAction, HttpDestination, HttpMatch, HttpRule, TcpRule, TlsRule,
-            VirtualService,
+            Destination, GatewayName, HeaderChanges, HttpAction, HttpDestination, HttpMatch, HttpRule, TcpRule,
+            TlsRule, VirtualService,
         },
         visibility::ExportTo,
     },
@@ -33,7 +33,8 @@ pub(crate) fn labels(pairs: &[(&str, &str)]) -> Labels {
 
 /// A short name is one of `default`.
 pub(crate) fn host(name: &str) -> Hostname {
-    let full = if name.contains('.') || name == "*" { name.to_owned() } else { format!("{name}.default.svc.cluster.local") };
+    let full =
+        if name.contains('.') || name == "*" { name.to_owned() } else { format!("{name}.default.svc.cluster.local") };
     Hostname::parse(&full).unwrap()
 }
 

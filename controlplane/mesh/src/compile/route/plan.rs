@@ -14,8 +14,7 @@ use super::{
     choice::{self, ByHost},
     destination,
     domains::{self, Candidate, Names},
-    fallback,
-    port,
+    fallback, port,
 };
 use crate::{
     compile::{
@@ -216,12 +215,7 @@ impl<'a> Planner<'a> {
 
     /// Hosts of VirtualServices that no service of the port has: they are served where another host of the same
     /// VirtualService is, or on port 80 when there is none anywhere.
-    fn add_foreign_hosts(
-        &self,
-        port: u16,
-        services: &[&ScopedService],
-        candidates: &mut BTreeMap<&'a str, Candidate>,
-    ) {
+    fn add_foreign_hosts(&self, port: u16, services: &[&ScopedService], candidates: &mut BTreeMap<&'a str, Candidate>) {
         let at_port: BTreeSet<&str> = services.iter().map(|s| s.service.service.hostname.as_str()).collect();
         for virtual_service in &self.scope.virtual_services {
             let hosts = &virtual_service.spec.hosts;
@@ -269,7 +263,8 @@ impl<'a> Planner<'a> {
     /// The explicit proxy: every port at once, so the port in the `Host` of a request counts; without one it is 80.
     fn http_proxy(&self) -> RoutePlan {
         let ports: BTreeSet<u16> = self.ports.keys().copied().chain([HTTP_PORT]).collect();
-        let candidates = ports.into_iter().flat_map(|port| self.candidates(port).into_iter().map(move |c| at_port(c, port)));
+        let candidates =
+            ports.into_iter().flat_map(|port| self.candidates(port).into_iter().map(move |c| at_port(c, port)));
         let hosts = self.finish(candidates.collect());
         RoutePlan { name: HTTP_PROXY.into(), head: head(HTTP_PROXY, IgnorePort::No), hosts }
     }

@@ -3,11 +3,13 @@
 mod precedence;
 mod sidecar;
 
-use super::*;
-use crate::{
-    compile::viewpoint::{InterceptionMode, ProxyDescription, ProxyKind, Viewpoint},
-    model::{Change, Labels, endpoint::Locality},
-    sample::*,
+use crate::sample::*;
+use mesh::{
+    compile::{
+        scope::{BuiltScope, Scope, ScopeKey, merge},
+        viewpoint::{InterceptionMode, ProxyDescription, ProxyKind, Viewpoint},
+    },
+    model::{Change, Hostname, Labels, Shared, endpoint::Locality},
     store::{Mesh, Store},
 };
 

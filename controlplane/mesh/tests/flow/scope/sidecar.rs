@@ -1,8 +1,12 @@
 //! Which Sidecar applies, and what it imports.
 
 use super::*;
-use crate::model::{
-    Selector, mesh_config::OutboundTrafficPolicy, service_entry::EntryResolution, virtual_service::Mirror,
+use crate::sample::*;
+use mesh::model::{
+    Selector,
+    mesh_config::OutboundTrafficPolicy,
+    service_entry::EntryResolution,
+    virtual_service::{Millionths, Mirror},
 };
 
 fn applied(store: &Store, of: &str, pairs: &[(&str, &str)]) -> Option<String> {
@@ -71,10 +75,7 @@ fn an_import_of_one_name_is_not_one_of_a_wildcard_that_covers_it() {
 fn what_an_imported_virtual_service_sends_to_needs_no_import() {
     let (a, b, c) = (fqdn("back/a"), fqdn("other/b"), fqdn("other/c"));
     let mut split = route("back/split", &a, &b);
-    split.spec.http[0].mirrors = vec![Mirror {
-        destination: destination(&c, None).destination,
-        share: crate::model::virtual_service::Millionths(1),
-    }];
+    split.spec.http[0].mirrors = vec![Mirror { destination: destination(&c, None).destination, share: Millionths(1) }];
     let mut store = mesh(vec![
         service("back/a").set(),
         service("other/b").set(),

@@ -1,7 +1,8 @@
 //! Visibility, conflicts of names, and which rules and routes are in force.
 
 use super::*;
-use crate::model::{
+use crate::sample::*;
+use mesh::model::{
     Kind, ObjectId, Selector,
     destination_rule::{OutlierDetection, PortPolicy},
     service_entry::EntryResolution,

@@ -1,13 +1,13 @@
 //! Where services answer.
 
-use crate::{
+use crate::sample::*;
+use mesh::{
     model::{
         Selector,
         endpoint::{Endpoint, EndpointAddress, Health, Locality, SliceEndpoint, SlicePort},
         service::{Address, TargetPort},
         service_entry::{EntryAddress, EntryResolution},
     },
-    sample::*,
     store::{ServiceKey, Store},
 };
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::model::{
+use mesh::model::{
     Change, Config, Hostname, Kind, Labels, Namespace, Object, ObjectId, Selector,
     destination_rule::{DestinationRule, Subset, TrafficPolicy},
     endpoint::{EndpointSlice, Locality, SliceEndpoint, SlicePort},
@@ -139,14 +139,19 @@ pub(crate) fn slice(id: &str, service: &str) -> Object<EndpointSlice> {
     object(Kind::EndpointSlice, id, EndpointSlice { service: service.to_owned(), ports, endpoints: Vec::new() })
 }
 
-impl Object<EndpointSlice> {
+/// What a slice is made to hold.
+pub(crate) trait Slice: Sized {
+    /// With an endpoint.
+    fn with(self, endpoint: SliceEndpoint) -> Self;
+
     /// With a ready endpoint at an address.
-    pub(crate) fn at(self, address: &str) -> Self {
+    fn at(self, address: &str) -> Self {
         self.with(endpoint(address))
     }
+}
 
-    /// With an endpoint.
-    pub(crate) fn with(mut self, endpoint: SliceEndpoint) -> Self {
+impl Slice for Object<EndpointSlice> {
+    fn with(mut self, endpoint: SliceEndpoint) -> Self {
         self.spec.endpoints.push(endpoint);
         self
     }
@@ -235,9 +240,14 @@ pub(crate) fn route(id: &str, of: &Hostname, to: &Hostname) -> Object<VirtualSer
     object(Kind::VirtualService, id, spec)
 }
 
-impl Object<VirtualService> {
+/// What a route is made to do.
+pub(crate) trait Route {
     /// With a first rule only for callers that have a label.
-    pub(crate) fn for_callers(mut self, pairs: &[(&str, &str)], to: &Hostname) -> Self {
+    fn for_callers(self, pairs: &[(&str, &str)], to: &Hostname) -> Self;
+}
+
+impl Route for Object<VirtualService> {
+    fn for_callers(mut self, pairs: &[(&str, &str)], to: &Hostname) -> Self {
         let matches = vec![HttpMatch { source_labels: labels(pairs), ..HttpMatch::default() }];
         let action = HttpAction::Route(vec![destination(to, None)]);
         self.spec.http.insert(0, HttpRule { matches, action, ..HttpRule::default() });

@@ -3,11 +3,11 @@
 mod endpoints;
 mod services;
 
-use super::*;
-use crate::{
+use crate::sample::*;
+use mesh::{
     compile::viewpoint::{InterceptionMode, ProxyDescription, ProxyKind},
-    model::{Labels, Location, endpoint::Locality},
-    sample::*,
+    model::{Kind, Labels, Location, ObjectId, endpoint::Locality},
+    store::Store,
 };
 
 #[test]

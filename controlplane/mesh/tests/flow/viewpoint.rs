@@ -5,14 +5,15 @@ use proto::{
     google::protobuf::{Struct, Value, ValueKind},
 };
 
-use super::*;
-use crate::{
+use crate::sample::*;
+use mesh::{
+    compile::viewpoint::{Interception, InterceptionMode, NodeError, ProxyDescription, ProxyKind, Viewpoint},
     model::{
         Change, Selector,
         destination_rule::{LoadBalancer, LocalityLb, OutlierDetection},
+        endpoint::Locality,
         service::TrafficDistribution,
     },
-    sample::*,
     store::Store,
 };
 

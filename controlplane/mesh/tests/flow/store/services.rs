@@ -1,12 +1,12 @@
 //! Which services the objects of a namespace make.
 
-use crate::{
+use crate::sample::*;
+use mesh::{
     model::{
         protocol::Protocol,
         service::{Address, Registry},
         service_entry::{EntryPort, EntryResolution},
     },
-    sample::*,
     store::{ServiceKey, Store},
 };
 

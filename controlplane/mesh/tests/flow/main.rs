@@ -1,0 +1,8 @@
+//! From changes to snapshots: the rooms store, compile and snapshot together, through their public doors.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that meets the unexpected must stop")]
+
+mod sample;
+mod scope;
+mod store;
+mod viewpoint;
