@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that meets the unexpected must stop")]
 
+mod property;
 mod sample;
 mod scope;
+mod snapshots;
 mod store;
 mod viewpoint;
+mod world;
