@@ -197,7 +197,7 @@ impl Case {
                 state.envoy.time_out();
             }
         }
-        state.is_excused &= self.misses(&state).is_some();
+        state.is_excused = state.is_excused && self.misses(&state).is_some();
         Some(state)
     }
 
