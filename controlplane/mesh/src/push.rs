@@ -169,10 +169,11 @@ impl Automaton {
             .collect()
     }
 
-    /// Whether all that the proxy holds is known. One that comes back says it type by type, all before it answers
-    /// anything; what it holds decides which clusters may go.
+    /// Whether all that the proxy may have and that names clusters is known, so that clusters may go. One that comes
+    /// back says it type by type, and all before it answers anything.
     fn is_fenced(&self) -> bool {
-        !self.is_resumed || self.has_answered
+        let has_said = self.lanes.listener.interest.began && self.lanes.route.interest.began;
+        !self.is_resumed || self.has_answered || has_said
     }
 }
 
