@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use proto::envoy::config::route::v3::{
-    Decorator, Route, RouteAction, WeightedCluster,
-    route::Action,
-    route_action::{ClusterSpecifier, HashPolicy},
-    weighted_cluster::{ClusterWeight, cluster_weight},
+use proto::{
+    envoy::config::route::v3::{
+        Decorator, Route, RouteAction, WeightedCluster,
+        route::Action,
+        route_action::{ClusterSpecifier, HashPolicy},
+        weighted_cluster::{ClusterWeight, cluster_weight},
+    },
+    google::protobuf::Duration as ProtoDuration,
 };
 
 use super::{
@@ -84,6 +87,12 @@ fn of_service(scoped: &ScopedService, port: u16, config: &MeshConfig) -> Routes 
 pub(super) fn set_timeout(timeout: Option<Duration>, action: &mut RouteAction) {
     let timeout = duration::of(timeout.unwrap_or_default());
     action.timeout = Some(timeout);
+    set_grpc_timeout(timeout, action);
+}
+
+/// A gRPC caller's own deadline counts, up to the route's timeout.
+#[allow(deprecated, reason = "its replacement bounds the whole stream and not the time until the answer")]
+fn set_grpc_timeout(timeout: ProtoDuration, action: &mut RouteAction) {
     action.max_grpc_timeout = Some(timeout);
 }
 
@@ -96,7 +105,7 @@ fn rules_of<'a>(target: &Target<'a>) -> impl Iterator<Item = &'a ObjectId> {
 }
 
 /// What traces call the route: `host:port/path`.
-fn decorator(host: &str, port: u16, uri: Option<&StringMatch>) -> Decorator {
+pub(crate) fn decorator(host: &str, port: u16, uri: Option<&StringMatch>) -> Decorator {
     let path = match uri {
         None => "/*".to_owned(),
         Some(StringMatch::Exact(path) | StringMatch::Regex(path)) => path.clone(),
