@@ -56,6 +56,3 @@ impl Checker<'_> {
         });
     }
 }
-
-#[cfg(test)]
-mod tests;

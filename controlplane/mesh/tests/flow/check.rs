@@ -1,16 +1,17 @@
 //! Each thing that cannot be right is said, and nothing else is.
 
-use super::*;
-use crate::{
+use mesh::{
+    compile::check::check,
     model::{
         Change,
         string_match::StringMatch,
         virtual_service::{GatewayName, HttpAction, HttpMatch, HttpRule, Rewrite},
         visibility::ExportTo,
     },
-    sample::*,
     store::Store,
 };
+
+use crate::sample::*;
 
 fn said(changes: Vec<Change>) -> Vec<String> {
     let mut store = Store::new();
