@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::{
@@ -23,6 +23,7 @@ mod world;
 const CONNECTIONS: u32 = 4;
 /// So many edits are made while the control plane is dead, before it is started again.
 const EDITS_WHILE_DEAD: u32 = 5;
+const JOURNAL_LINES_MAX: usize = 100_000;
 
 /// How long, how much, and from which seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,14 +55,26 @@ pub struct Outcome {
     pub rejects: f64,
     /// How many times the control plane was killed.
     pub kills: u32,
+    /// What was done when: a line for each change of a file, kill and start.
+    pub journal: Vec<String>,
 }
 
 impl Outcome {
-    /// Nothing was lost and nothing refused.
+    /// Nothing was lost and nothing refused. If something was, what was done when is left in a file.
     ///
     /// # Errors
-    /// Something was; the outcome is named.
+    /// Something was; the outcome is named, and the file.
     pub fn ensure_nothing_lost(&self) -> Result<()> {
+        let checked = self.check();
+        if checked.is_err() {
+            let file = std::env::temp_dir().join(format!("mainsheet-soak-{}.log", std::process::id()));
+            let written = std::fs::write(&file, self.journal.join("\n"));
+            return checked.with_context(|| format!("what was done when: {} ({written:?})", file.display()));
+        }
+        checked
+    }
+
+    fn check(&self) -> Result<()> {
         self.tally.ensure_all_ok()?;
         ensure!(self.refused == 0 && self.rejects == 0.0, "configuration was refused: {self}");
         Ok(())
@@ -92,8 +105,7 @@ pub fn scenario(name: &str) -> Scenario {
 /// The control plane cannot be restarted, files cannot be written, or the last edit is not in force in time.
 pub async fn run(mesh: &mut Mesh, plan: Plan, mut progress: impl FnMut(u32)) -> Result<Outcome> {
     let loads: Vec<_> = mesh.callers().iter().map(|caller| start_load(caller.outbound(world::PORT), plan)).collect();
-    let mut soak =
-        Soak { world: World::default(), random: Random::seeded(plan.seed), edits: BTreeMap::new(), rejects: 0.0 };
+    let mut soak = Soak::new(plan.seed);
     let mut ticks = tokio::time::interval_at(Instant::now(), plan.duration / plan.edits.max(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let between_kills = plan.edits / (plan.kills + 1);
@@ -123,7 +135,8 @@ fn wrong_service(call: &Call, answer: &Answer) -> Option<String> {
     let asked = call.host().split(':').next().unwrap_or_default();
     let right = answer.status == 200 && answer.header("x-app").starts_with(&format!("{asked}-"));
     (!right).then(|| {
-        format!("{asked} was asked, {:?} answered: {} {:?}", answer.header("x-app"), answer.status, answer.text())
+        let answered = format!("{:?} answered: {} {:?}", answer.header("x-app"), answer.status, answer.text());
+        format!("{call:?}: {answered}")
     })
 }
 
@@ -132,16 +145,41 @@ struct Soak {
     random: Random,
     edits: BTreeMap<&'static str, u32>,
     rejects: f64,
+    started: Instant,
+    journal: Vec<String>,
 }
 
 impl Soak {
+    fn new(seed: u64) -> Self {
+        Self {
+            world: World::default(),
+            random: Random::seeded(seed),
+            edits: BTreeMap::new(),
+            rejects: 0.0,
+            started: Instant::now(),
+            journal: Vec::new(),
+        }
+    }
+
+    fn note(&mut self, what: &str) {
+        if self.journal.len() < JOURNAL_LINES_MAX {
+            self.journal.push(format!("at {:.3} s: {what}", self.started.elapsed().as_secs_f64()));
+        }
+    }
+
     fn edit(&mut self, mesh: &Mesh) -> Result<()> {
         let Edit { kind, changes } = self.world.edit(&mut self.random, mesh)?;
         *self.edits.entry(kind).or_default() += 1;
         for change in changes {
             match change {
-                FileChange::Write(way, name, content) => mesh.config().write_by(way, &name, &content)?,
-                FileChange::Remove(name) => mesh.config().remove(&name)?,
+                FileChange::Write(way, name, content) => {
+                    self.note(&format!("{way:?} {name}\n{content}"));
+                    mesh.config().write_by(way, &name, &content)?;
+                }
+                FileChange::Remove(name) => {
+                    self.note(&format!("Remove {name}"));
+                    mesh.config().remove(&name)?;
+                }
             }
         }
         Ok(())
@@ -149,11 +187,14 @@ impl Soak {
 
     async fn kill_and_restart(&mut self, mesh: &mut Mesh) -> Result<()> {
         self.rejects += rejects(mesh).await?;
+        self.note("kill");
         mesh.control_plane().kill();
         for _ in 0..EDITS_WHILE_DEAD {
             self.edit(mesh)?;
         }
-        mesh.control_plane().restart().await
+        mesh.control_plane().restart().await?;
+        self.note("serving again");
+        Ok(())
     }
 
     /// Makes an edit of every service that shows in its answers, and waits until every caller sees all of them.
@@ -189,7 +230,8 @@ impl Soak {
             refused += updates.refused;
         }
         let rejects = self.rejects + rejects(mesh).await?;
-        Ok(Outcome { tally, edits: self.edits, taken, refused, rejects, kills: plan.kills })
+        let Self { edits, journal, .. } = self;
+        Ok(Outcome { tally, edits, taken, refused, rejects, kills: plan.kills, journal })
     }
 }
 
