@@ -1,14 +1,22 @@
 //! No request lost: steady load through Envoys while the mesh is edited at random and its control plane dies and returns.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::{
     client::{Answer, Call},
-    load::Running,
-    mesh::{Mesh, Protocol},
+    load::{Load, Running},
+    mesh::{Caller, Mesh, Protocol},
     random::Random,
     scenario::Scenario,
     tally::Tally,
@@ -17,13 +25,15 @@ use crate::{
 
 use self::world::{Edit, FileChange, World};
 
+pub use self::evidence::Evidence;
+
+mod evidence;
 mod world;
 
 /// Connections that each caller keeps under load.
 const CONNECTIONS: u32 = 4;
 /// So many edits are made while the control plane is dead, before it is started again.
 const EDITS_WHILE_DEAD: u32 = 5;
-const JOURNAL_LINES_MAX: usize = 100_000;
 
 /// How long, how much, and from which seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,23 +65,20 @@ pub struct Outcome {
     pub rejects: f64,
     /// How many times the control plane was killed.
     pub kills: u32,
-    /// What was done when: a line for each change of a file, kill and start.
-    pub journal: Vec<String>,
+    /// What was done when, and what was seen.
+    pub evidence: Evidence,
 }
 
 impl Outcome {
-    /// Nothing was lost and nothing refused. If something was, what was done when is left in a file.
+    /// Nothing was lost and nothing refused. If something was, a directory keeps what was done when and what the Envoys held.
     ///
     /// # Errors
-    /// Something was; the outcome is named, and the file.
+    /// Something was; the outcome is named, and the directory.
     pub fn ensure_nothing_lost(&self) -> Result<()> {
-        let checked = self.check();
-        if checked.is_err() {
-            let file = std::env::temp_dir().join(format!("mainsheet-soak-{}.log", std::process::id()));
-            let written = std::fs::write(&file, self.journal.join("\n"));
-            return checked.with_context(|| format!("what was done when: {} ({written:?})", file.display()));
-        }
-        checked
+        self.check().or_else(|error| {
+            let kept = self.evidence.save()?;
+            Err(error.context(format!("see {}", kept.display())))
+        })
     }
 
     fn check(&self) -> Result<()> {
@@ -104,13 +111,15 @@ pub fn scenario(name: &str) -> Scenario {
 /// # Errors
 /// The control plane cannot be restarted, files cannot be written, or the last edit is not in force in time.
 pub async fn run(mesh: &mut Mesh, plan: Plan, mut progress: impl FnMut(u32)) -> Result<Outcome> {
-    let loads: Vec<_> = mesh.callers().iter().map(|caller| start_load(caller.outbound(world::PORT), plan)).collect();
     let mut soak = Soak::new(plan.seed);
+    let start = |caller: &Caller| start_load(caller, plan, soak.evidence.alarm());
+    let loads: Vec<_> = mesh.callers().iter().map(start).collect();
     let mut ticks = tokio::time::interval_at(Instant::now(), plan.duration / plan.edits.max(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let between_kills = plan.edits / (plan.kills + 1);
     for number in 1..=plan.edits {
         ticks.tick().await;
+        soak.evidence.look(mesh).await?;
         soak.edit(mesh)?;
         if between_kills > 0 && number.is_multiple_of(between_kills) && number / between_kills <= plan.kills {
             soak.kill_and_restart(mesh).await?;
@@ -121,17 +130,24 @@ pub async fn run(mesh: &mut Mesh, plan: Plan, mut progress: impl FnMut(u32)) -> 
     soak.outcome(mesh, plan, loads).await
 }
 
-fn start_load(address: std::net::SocketAddr, plan: Plan) -> Running {
+fn start_load(caller: &Caller, plan: Plan, alarm: Arc<AtomicBool>) -> Running {
     let calls = |number: u64| {
         let service = world::SERVICES.get(usize::try_from(number).unwrap_or(0) % world::SERVICES.len());
         let call = Call::get(&format!("{}:{}", service.copied().unwrap_or_default(), world::PORT), "/");
         if number.is_multiple_of(7) { call.header(world::BETA_HEADER, "yes") } else { call }
     };
-    crate::load::Load::varied(address, calls).checked(wrong_service).connections(CONNECTIONS).start(plan.per_second)
+    let name = caller.envoy().name().to_owned();
+    let check = move |call: &Call, answer: &Answer| {
+        let wrong = wrong(call, answer).map(|wrong| format!("through {name}: {wrong}"));
+        alarm.fetch_or(wrong.is_some(), Ordering::Relaxed);
+        wrong
+    };
+    let load = Load::varied(caller.outbound(world::PORT), calls);
+    load.checked(check).connections(CONNECTIONS).start(plan.per_second)
 }
 
 /// An answer by a service that was not asked is as bad as none.
-fn wrong_service(call: &Call, answer: &Answer) -> Option<String> {
+fn wrong(call: &Call, answer: &Answer) -> Option<String> {
     let asked = call.host().split(':').next().unwrap_or_default();
     let right = answer.status == 200 && answer.header("x-app").starts_with(&format!("{asked}-"));
     (!right).then(|| {
@@ -145,8 +161,7 @@ struct Soak {
     random: Random,
     edits: BTreeMap<&'static str, u32>,
     rejects: f64,
-    started: Instant,
-    journal: Vec<String>,
+    evidence: Evidence,
 }
 
 impl Soak {
@@ -156,14 +171,7 @@ impl Soak {
             random: Random::seeded(seed),
             edits: BTreeMap::new(),
             rejects: 0.0,
-            started: Instant::now(),
-            journal: Vec::new(),
-        }
-    }
-
-    fn note(&mut self, what: &str) {
-        if self.journal.len() < JOURNAL_LINES_MAX {
-            self.journal.push(format!("at {:.3} s: {what}", self.started.elapsed().as_secs_f64()));
+            evidence: Evidence::new(),
         }
     }
 
@@ -173,11 +181,11 @@ impl Soak {
         for change in changes {
             match change {
                 FileChange::Write(way, name, content) => {
-                    self.note(&format!("{way:?} {name}\n{content}"));
+                    self.evidence.note(&format!("{way:?} {name}\n{content}"));
                     mesh.config().write_by(way, &name, &content)?;
                 }
                 FileChange::Remove(name) => {
-                    self.note(&format!("Remove {name}"));
+                    self.evidence.note(&format!("Remove {name}"));
                     mesh.config().remove(&name)?;
                 }
             }
@@ -187,13 +195,13 @@ impl Soak {
 
     async fn kill_and_restart(&mut self, mesh: &mut Mesh) -> Result<()> {
         self.rejects += rejects(mesh).await?;
-        self.note("kill");
+        self.evidence.note("kill");
         mesh.control_plane().kill();
         for _ in 0..EDITS_WHILE_DEAD {
             self.edit(mesh)?;
         }
         mesh.control_plane().restart().await?;
-        self.note("serving again");
+        self.evidence.note("serving again");
         Ok(())
     }
 
@@ -230,8 +238,9 @@ impl Soak {
             refused += updates.refused;
         }
         let rejects = self.rejects + rejects(mesh).await?;
-        let Self { edits, journal, .. } = self;
-        Ok(Outcome { tally, edits, taken, refused, rejects, kills: plan.kills, journal })
+        let Self { edits, mut evidence, .. } = self;
+        evidence.keep_log(mesh);
+        Ok(Outcome { tally, edits, taken, refused, rejects, kills: plan.kills, evidence })
     }
 }
 
