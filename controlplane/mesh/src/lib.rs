@@ -6,7 +6,5 @@
 pub mod compile;
 pub mod model;
 pub mod push;
-#[cfg(test)]
-mod sample;
 pub mod snapshot;
 pub mod store;

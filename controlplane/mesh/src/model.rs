@@ -7,6 +7,7 @@ pub mod destination_rule;
 pub mod duration;
 pub mod endpoint;
 pub mod mesh_config;
+pub mod mesh_service;
 pub mod name;
 pub mod object;
 pub mod problem;

@@ -11,8 +11,6 @@ mod objects;
 mod rules;
 mod services;
 mod settle;
-#[cfg(test)]
-mod tests;
 mod touched;
 
 pub use endpoints::ENDPOINTS_OF_PORT_MAX;
@@ -21,7 +19,6 @@ pub use objects::{OBJECTS_MAX, Objects};
 pub use rules::{RuleGroup, Rules};
 pub use touched::Touched;
 
-pub(crate) use endpoints::{labelled_locality, labelled_network, node_locality};
 pub(crate) use mesh::default_config;
 
 use std::collections::BTreeMap;

@@ -25,7 +25,7 @@ const STATES_MAX: usize = 3_000_000;
 
 fn case(protocol: Protocol, targets: Vec<Arc<Snapshot>>) -> Case {
     Case {
-        nature: Nature { protocol, acks_first: false, bad: Vec::new() },
+        nature: Nature { protocol, acks_first: false, drains: false, bad: Vec::new() },
         fault: Fault::None,
         targets,
         reconnects: 0,
@@ -34,12 +34,12 @@ fn case(protocol: Protocol, targets: Vec<Arc<Snapshot>>) -> Case {
     }
 }
 
-/// Explores the case in both protocols and with both orders of requests and acknowledgements.
+/// Explores the case in both protocols and with and without the peculiarities of Envoy that differ.
 fn holds(name: &str, targets: Vec<Arc<Snapshot>>, change: impl Fn(&mut Case)) {
     for protocol in [Protocol::Delta, Protocol::StateOfTheWorld] {
-        for acks_first in [false, true] {
+        for is_odd in [false, true] {
             let mut case = case(protocol, targets.clone());
-            case.nature.acks_first = acks_first;
+            (case.nature.acks_first, case.nature.drains) = (is_odd, is_odd);
             change(&mut case);
             let started = std::time::Instant::now();
             match case.explore() {
@@ -105,6 +105,72 @@ fn a_stream_may_break_twice() {
 #[test]
 fn a_proxy_that_starts_anew_gets_everything() {
     holds("restart", there_and_back()[..2].to_vec(), |case| case.restarts = 1);
+}
+
+/// Configurations that have everything in common that can be had in common.
+fn universe() -> Vec<Arc<Snapshot>> {
+    let [v1, e1] = reviews("v1");
+    let [v2, e2] = reviews("v2");
+    let (inbound, tcp) = (listener("in", 1).route("web"), listener("tcp", 1));
+    let other = listener("in", 2).route("api");
+    vec![
+        snapshot([]),
+        snapshot([v1.clone(), e1.clone(), inbound.clone(), route("web", 1).to("v1")]),
+        snapshot([v2.clone(), e2.clone(), inbound.clone(), route("web", 2).to("v2")]),
+        snapshot([v1.clone(), e1.clone(), v2.clone(), e2.clone(), inbound.clone(), route("web", 3).to("v1").to("v2")]),
+        snapshot([cluster("v1", 2), endpoints("v1", 2), inbound.clone(), route("web", 1).to("v1")]),
+        snapshot([
+            v1.clone(),
+            e1.clone(),
+            v2.clone(),
+            e2.clone(),
+            inbound,
+            tcp.clone().to("v2"),
+            route("web", 1).to("v1"),
+        ]),
+        snapshot([v1, e1, other, route("api", 1).to("v1")]),
+        snapshot([v2, e2, tcp.to("v2")]),
+    ]
+}
+
+/// Explores all ways through the universe of so many steps; returns the number of states.
+fn explore_universe(universe: &[Arc<Snapshot>], steps: u32, change: impl Fn(&mut Case)) -> usize {
+    let mut states = 0;
+    for way in 0..universe.len().pow(steps) {
+        let places = (0..steps).map(|step| way / universe.len().pow(step) % universe.len());
+        let targets: Vec<Arc<Snapshot>> = places.clone().map(|place| Arc::clone(&universe[place])).collect();
+        for protocol in [Protocol::Delta, Protocol::StateOfTheWorld] {
+            let mut case = case(protocol, targets.clone());
+            change(&mut case);
+            match case.explore() {
+                Ok(explored) => states += explored.states,
+                Err(fault) => panic!("way {:?}, {protocol:?}: {fault}", places.collect::<Vec<_>>()),
+            }
+        }
+    }
+    states
+}
+
+#[test]
+fn every_configuration_may_follow_every_other_while_listeners_drain() {
+    println!("{} states", explore_universe(&universe(), 2, |case| case.nature.drains = true));
+}
+
+#[test]
+fn configurations_may_follow_each_other_while_the_stream_breaks() {
+    println!("{} states", explore_universe(&universe()[1..6], 2, |case| case.reconnects = 1));
+}
+
+#[test]
+#[ignore = "takes minutes: for the soak"]
+fn any_three_configurations_may_follow_each_other_while_the_stream_breaks_and_listeners_drain() {
+    println!("{} states", explore_universe(&universe(), 3, |case| (case.reconnects, case.nature.drains) = (1, true)));
+}
+
+#[test]
+#[ignore = "takes minutes: for the soak"]
+fn every_configuration_may_follow_every_other_while_the_stream_breaks_twice() {
+    println!("{} states", explore_universe(&universe(), 2, |case| (case.reconnects, case.nature.drains) = (2, true)));
 }
 
 #[test]

@@ -1,3 +1,11 @@
 //! The rooms of the control plane's binary.
 
+pub mod ads;
+pub mod cli;
+pub mod dispatch;
+pub mod http;
+pub mod metrics;
+pub mod server;
+pub mod shutdown;
 pub mod source;
+pub mod status;

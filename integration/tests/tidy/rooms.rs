@@ -38,6 +38,8 @@ const HOUSES: [House; 2] = [
                     "proto",
                     // Read only.
                     "crate::store::Mesh",
+                    // A plain value: what of a scope, and which viewpoints, to ask the mesh for again.
+                    "crate::store::Touched",
                     // What a result refers to is a plain value that the snapshot keeps beside it.
                     "crate::snapshot::References",
                 ],

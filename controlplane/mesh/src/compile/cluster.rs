@@ -70,6 +70,9 @@ pub struct InboundInput {
     pub ingress: Option<(Shared<Object<Sidecar>>, usize)>,
     /// How traffic reaches the proxy.
     pub interception: Interception,
+    /// Whether the proxy has an IPv6 address. Without it no IPv6 address may be in its configuration: on a machine that
+    /// does not know IPv6 Envoy refuses a cluster that names one.
+    pub ipv6: bool,
     /// The mesh's configuration.
     pub config: Shared<Object<MeshConfig>>,
 }
@@ -110,10 +113,10 @@ pub fn inbound(input: &InboundInput) -> Option<Compiled<Cluster>> {
 /// `InboundPassthroughCluster`.
 ///
 /// Without interception `PassthroughCluster` resolves the host of each request; with it, it connects to the address that
-/// the caller dialled.
+/// the caller dialled. For `ipv6` see [`InboundInput::ipv6`].
 #[must_use]
-pub fn fixed(config: &Object<MeshConfig>, interception: Interception) -> Vec<Compiled<Cluster>> {
-    fixed::all(config, interception)
+pub fn fixed(config: &Object<MeshConfig>, interception: Interception, ipv6: bool) -> Vec<Compiled<Cluster>> {
+    fixed::all(config, interception, ipv6)
 }
 
 /// The mesh's connect timeout; Envoy refuses zero.

@@ -3,6 +3,34 @@
 //! The virtual host is the grain: it is compiled, encoded and versioned once, and shared by every route configuration
 //! and viewpoint that holds it.
 
+pub(crate) mod choice;
+pub(crate) mod content;
+mod cors;
+mod delegate;
+pub(crate) mod destination;
+mod direct_response;
+pub(crate) mod domains;
+mod fallback;
+mod fault;
+#[cfg(test)]
+pub(crate) mod fixture;
+pub(crate) mod format;
+mod grpc;
+pub(crate) mod hash_policy;
+mod header;
+mod line;
+pub(crate) mod matcher;
+mod mirror;
+mod plan;
+pub(crate) mod port;
+pub(crate) mod provenance;
+mod redirect;
+pub(crate) mod retry;
+mod rewrite;
+pub(crate) mod text;
+
+pub use choice::{ChosenRule, Delegated};
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,12 +39,21 @@ use proto::envoy::config::route::v3::VirtualHost;
 use super::{
     Compiled,
     scope::{Scope, ScopedService},
-    viewpoint::Viewpoint,
+    viewpoint::{ProxyKind, Viewpoint},
 };
-use crate::model::{
-    Hostname, Namespace, Object, Shared, mesh_config::MeshConfig, mesh_config::OutboundTrafficPolicy,
-    virtual_service::VirtualService,
+use crate::{
+    model::{
+        Object, Shared, mesh_config::MeshConfig, mesh_config::OutboundTrafficPolicy, virtual_service::VirtualService,
+    },
+    snapshot::References,
 };
+
+/// Most routes of one virtual host: far beyond any use, and below what would stall a proxy. Rules that come later are
+/// left out.
+pub const ROUTES_MAX: usize = 20_000;
+
+/// The name of the route configuration of the explicit HTTP proxy.
+pub const HTTP_PROXY: &str = "http_proxy";
 
 /// A route configuration before its virtual hosts are compiled.
 #[derive(Debug)]
@@ -29,18 +66,19 @@ pub struct RoutePlan {
     pub hosts: Vec<VirtualHostInput>,
 }
 
-/// What one virtual host depends on. Owned by the route compiler: extend it with what the compiled host needs, but with
-/// nothing that it does not.
+/// What one virtual host depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct VirtualHostInput {
     /// `host:port`, `allow_any` or `block_all`.
     pub name: Arc<str>,
-    /// The names that lead to it.
+    /// The names that lead to it; no other virtual host of the same route configuration has any of them.
     pub domains: Vec<String>,
     /// What it does.
     pub content: VirtualHostContent,
     /// The mesh's configuration.
     pub config: Shared<Object<MeshConfig>>,
+    /// Whether callers are proxyless gRPC clients, which take less of a route than Envoy does.
+    pub for_grpc: bool,
 }
 
 /// What a virtual host does.
@@ -57,18 +95,13 @@ pub enum VirtualHostContent {
     VirtualService {
         /// The virtual service.
         virtual_service: Shared<Object<VirtualService>>,
-        /// Its rules that hold for the viewpoint and port: rule, and matches of it (empty when it has none).
-        rules: Vec<(usize, Vec<usize>)>,
-        /// The host that it stands for here, and the port.
-        host: Hostname,
-        /// The port of the listener.
+        /// Its rules that hold for the viewpoint and port, and those that they delegate to.
+        rules: Vec<ChosenRule>,
+        /// The port that the caller used.
         port: u16,
-        /// The services that its destinations name, as far as they exist, with their rules (for hash policies and ports).
+        /// The services that its destinations name, as far as they exist, with their rules: for ports, aliases and hash
+        /// policies.
         destinations: Vec<ScopedService>,
-        /// The VirtualServices that it delegates to.
-        delegates: Vec<Shared<Object<VirtualService>>>,
-        /// The namespace of the caller, where the result depends on it.
-        namespace: Option<Namespace>,
     },
     /// Everything else.
     Fallback(OutboundTrafficPolicy),
@@ -77,17 +110,29 @@ pub enum VirtualHostContent {
 /// The route configurations of a viewpoint.
 #[must_use]
 pub fn plan(scope: &Scope, viewpoint: &Viewpoint) -> Vec<RoutePlan> {
-    let _ = (scope, viewpoint);
-    Vec::new()
+    match viewpoint.kind {
+        ProxyKind::Sidecar => plan::sidecar(scope, viewpoint),
+        ProxyKind::Grpc => plan::grpc(scope, viewpoint),
+        // What a proxy at the edge routes follows from Gateways, which are not compiled yet.
+        ProxyKind::Router => Vec::new(),
+    }
 }
 
 /// One virtual host.
 #[must_use]
 pub fn virtual_host(input: &VirtualHostInput) -> Compiled<VirtualHost> {
-    Compiled {
-        name: Arc::clone(&input.name),
-        message: VirtualHost::default(),
-        references: crate::snapshot::References::default(),
-        provenance: Vec::new(),
+    let content::Routes { mut routes, provenance } = content::routes(input);
+    if input.for_grpc {
+        routes = routes.into_iter().filter_map(grpc::reduce).collect();
     }
+    let message = VirtualHost {
+        name: input.name.to_string(),
+        domains: input.domains.clone(),
+        routes,
+        include_request_attempt_count: !input.for_grpc,
+        ..VirtualHost::default()
+    };
+    let clusters = destination::clusters(&message).into_iter().map(Arc::from).collect();
+    let references = References { clusters, ..References::default() };
+    Compiled { name: Arc::clone(&input.name), message, references, provenance }
 }

@@ -4,12 +4,12 @@ mod build;
 mod key;
 mod rules;
 mod sight;
-#[cfg(test)]
-mod tests;
 
 pub use build::{Amended, BuiltScope, Merge};
 pub use key::ScopeKey;
 pub use rules::{RuleList, merge, rules_for};
+
+pub use crate::model::mesh_service::{Endpoints, MeshService};
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,23 +19,10 @@ use std::{
 use crate::model::{
     Hostname, Namespace, Object, ObjectId, Shared,
     destination_rule::{Subset, TrafficPolicy},
-    endpoint::Endpoint,
     mesh_config::{MeshConfig, OutboundTrafficPolicy},
-    service::Service,
     sidecar::Sidecar,
     virtual_service::VirtualService,
 };
-
-/// A service with the object that declared it.
-#[derive(Debug, PartialEq)]
-pub struct MeshService {
-    /// The service.
-    pub service: Service,
-    /// The object that declared it.
-    pub origin: ObjectId,
-    /// When that object was created: older ones win.
-    pub created: Option<i64>,
-}
 
 /// The DestinationRules that hold for one service and one caller namespace, merged.
 #[derive(Debug, PartialEq)]
@@ -47,10 +34,6 @@ pub struct MergedRule {
     /// The rules, oldest first.
     pub origins: Vec<ObjectId>,
 }
-
-/// The endpoints of one service, by service port, in a stable order.
-#[derive(Debug, Default, PartialEq)]
-pub struct Endpoints(pub BTreeMap<u16, Vec<Endpoint>>);
 
 /// A service as it is seen from a scope.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -110,7 +93,7 @@ impl Scope {
     pub fn virtual_service(&self, host: &Hostname) -> Option<&Shared<Object<VirtualService>>> {
         let hosts = self.hosts.get_or_init(|| self.index_hosts());
         let place = std::iter::once(host.as_str().to_owned())
-            .chain(covering_wildcards(host))
+            .chain(host.wildcards())
             .find_map(|name| hosts.get(name.as_str()))?;
         self.virtual_services.get(*place)
     }
@@ -140,10 +123,7 @@ impl Scope {
     }
 }
 
-/// The wildcards that cover `host`, the longest first; a wildcard does not cover itself here.
+/// The wildcards that cover `host`, the longest first.
 pub(crate) fn covering_wildcards(host: &Hostname) -> impl Iterator<Item = String> {
-    let text = host.as_str();
-    let start = usize::from(host.is_wildcard());
-    let suffixes = text.char_indices().filter(move |(at, c)| *c == '.' && *at > start).map(move |(at, _)| &text[at..]);
-    suffixes.map(|suffix| format!("*{suffix}")).chain((text != "*").then(|| "*".to_owned()))
+    host.wildcards()
 }

@@ -1,16 +1,18 @@
 //! The part of a proxy that its configuration may depend on.
 
 mod node;
-#[cfg(test)]
-mod tests;
 
 pub use node::{CLAIMS_MAX, NODE_ID_LEN_MAX, NodeError};
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::{
-    model::{Kind, Labels, Namespace, ObjectId, endpoint::Locality},
-    store::{Mesh, labelled_locality, labelled_network, node_locality},
+    model::{
+        Kind, Labels, Namespace, ObjectId,
+        endpoint::Locality,
+        workload::{labelled_locality, labelled_network},
+    },
+    store::{Mesh, Touched},
 };
 
 /// Who looks at the mesh. Proxies with equal viewpoints hold the same configuration.
@@ -128,7 +130,8 @@ impl Viewpoint {
         let mentions = mesh.mentions();
         let node = pod.and_then(|pod| pod.node.as_ref()).or(proxy.node.as_ref());
         let locality = || {
-            let of_node = || node.map(|node| node_locality(mesh, node)).filter(|stands| *stands != Locality::default());
+            let of_node =
+                || node.map(|node| mesh.locality_of_node(node)).filter(|stands| *stands != Locality::default());
             labelled_locality(labels).or_else(of_node).unwrap_or_else(|| proxy.locality.clone())
         };
         let network = Some(labelled_network(labels)).filter(|network| !network.is_empty());
@@ -147,5 +150,22 @@ impl Viewpoint {
             http_proxy_port: proxy.http_proxy_port,
             ipv6_only: !proxy.addresses.is_empty() && proxy.addresses.iter().all(IpAddr::is_ipv6),
         }
+    }
+}
+
+impl Touched {
+    /// Whether a proxy may look from another viewpoint now, so that it must be found again.
+    #[must_use]
+    pub fn may_move(&self, proxy: &ProxyDescription, mesh: &Mesh) -> bool {
+        if self.reduces(&proxy.namespace) {
+            return true;
+        }
+        if self.pods.is_empty() && self.nodes.is_empty() {
+            return false;
+        }
+        let id = proxy.pod_id();
+        let node = id.as_ref().and_then(|id| mesh.pods().get(id)).and_then(|pod| pod.spec.node.as_ref());
+        id.is_some_and(|id| self.pods.contains(&id))
+            || node.or(proxy.node.as_ref()).is_some_and(|node| self.nodes.contains(node))
     }
 }

@@ -87,6 +87,15 @@ impl Hostname {
             None => self == other,
         }
     }
+
+    /// The wildcards that cover the name, the longest first; a wildcard is not among its own.
+    pub fn wildcards(&self) -> impl Iterator<Item = String> {
+        let text = self.as_str();
+        let start = usize::from(self.is_wildcard());
+        let dots = text.match_indices('.').map(|(at, _)| at).filter(move |at| *at > start);
+        let narrower = dots.filter_map(|at| text.get(at..)).map(|suffix| format!("*{suffix}"));
+        narrower.chain((text != "*").then(|| "*".to_owned()))
+    }
 }
 
 fn is_dns_label(label: &str) -> bool {
@@ -204,6 +213,15 @@ mod tests {
         assert!(host("*").covers(&host("*.example.com")));
         assert!(!host("*.example.com").covers(&host("example.com")));
         assert!(!host("a.example.com").covers(&host("*.example.com")));
+    }
+
+    #[test]
+    fn the_wildcards_of_a_name_cover_it_the_longest_first() {
+        let of = |text: &str| host(text).wildcards().collect::<Vec<_>>();
+        assert_eq!(of("a.b.c"), ["*.b.c", "*.c", "*"]);
+        assert_eq!(of("*.b.c"), ["*.c", "*"]);
+        assert_eq!(of("a"), ["*"]);
+        assert!(of("*").is_empty());
     }
 
     #[test]

@@ -42,3 +42,21 @@ pub struct NamespaceInfo {
 /// A ServiceAccount; that it exists is all that counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServiceAccount {}
+
+/// The network of a pod.
+const NETWORK_LABEL: &str = "topology.istio.io/network";
+/// Where a pod runs, against what its node says: `region.zone.subzone`, since labels have no slashes.
+const LOCALITY_LABELS: [&str; 2] = ["topology.istio.io/locality", "istio-locality"];
+
+/// The locality that the labels of a workload claim, if they do.
+#[must_use]
+pub fn labelled_locality(labels: &Labels) -> Option<Locality> {
+    let text = LOCALITY_LABELS.iter().find_map(|key| labels.get(*key))?;
+    Some(if text.contains('/') { Locality::parse(text) } else { Locality::parse(&text.replace('.', "/")) })
+}
+
+/// The network that the labels of a workload name; empty is the default one.
+#[must_use]
+pub fn labelled_network(labels: &Labels) -> String {
+    labels.get(NETWORK_LABEL).cloned().unwrap_or_default()
+}

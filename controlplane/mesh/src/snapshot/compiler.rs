@@ -17,7 +17,7 @@ use crate::{
         listener::{self, InboundListenerInput, OutboundListenerInput},
         route::{self, RoutePlan, VirtualHostInput},
         scope::{MergedRule, RuleList, merge},
-        viewpoint::Interception,
+        viewpoint::{Interception, Viewpoint},
     },
     model::{Object, Shared, mesh_config::MeshConfig},
 };
@@ -44,7 +44,7 @@ pub(super) struct Compiler {
     rules: Memo<RuleList, Shared<MergedRule>>,
     clusters: Memo<OutboundInput, Unit>,
     assignments: Memo<AssignmentInput, Unit>,
-    fixed: Memo<(Shared<Object<MeshConfig>>, Interception), Unit>,
+    fixed: Memo<(Shared<Object<MeshConfig>>, Interception, bool), Unit>,
     inbound: Memo<InboundInput, Unit>,
     outbound_listeners: Memo<OutboundListenerInput, Unit>,
     inbound_listeners: Memo<InboundListenerInput, Unit>,
@@ -65,9 +65,10 @@ impl Compiler {
         self.assignments.get(input, |input| self.encoder.unit(ResourceType::Endpoint, endpoint::assignments(input)))
     }
 
-    pub(super) fn fixed(&mut self, config: &Shared<Object<MeshConfig>>, interception: Interception) -> Unit {
-        self.fixed.get((config.clone(), interception), |(config, interception)| {
-            self.encoder.unit(ResourceType::Cluster, cluster::fixed(config, *interception))
+    pub(super) fn fixed(&mut self, config: &Shared<Object<MeshConfig>>, viewpoint: &Viewpoint) -> Unit {
+        let key = (config.clone(), viewpoint.interception, viewpoint.ipv6_only);
+        self.fixed.get(key, |(config, interception, ipv6)| {
+            self.encoder.unit(ResourceType::Cluster, cluster::fixed(config, *interception, *ipv6))
         })
     }
 

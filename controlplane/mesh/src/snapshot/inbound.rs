@@ -105,6 +105,7 @@ impl Inbound {
             services,
             ingress,
             interception: viewpoint.interception,
+            ipv6: viewpoint.ipv6_only,
             config: mesh.config().clone(),
         };
         let inputs = match (viewpoint.kind, viewpoint.interception, ingress) {
@@ -139,7 +140,7 @@ impl Inbound {
             ProxyKind::Sidecar => {}
             ProxyKind::Router | ProxyKind::Grpc => return,
         }
-        self.clusters = vec![compiler.fixed(&self.scope.config, viewpoint.interception)];
+        self.clusters = vec![compiler.fixed(&self.scope.config, viewpoint)];
         self.clusters.extend(self.inputs.iter().map(|input| compiler.inbound(input)));
         let plan = listener::plan_inbound(&self.scope, viewpoint, &self.inputs);
         self.listeners = plan.into_iter().map(|input| compiler.inbound_listener(input)).collect();

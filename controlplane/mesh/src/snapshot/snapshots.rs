@@ -20,7 +20,7 @@ use super::{
 use crate::{
     compile::{
         scope::{Amended, BuiltScope, Scope, ScopeKey},
-        viewpoint::{Interception, Viewpoint},
+        viewpoint::{Interception, ProxyKind, Viewpoint},
     },
     model::Shared,
     store::{Mesh, Touched},
@@ -230,9 +230,10 @@ impl Snapshots {
     fn parts_of(&mut self, mesh: &Mesh, viewpoint: &Viewpoint, scope: usize, touched: &Touched) -> Parts {
         let arc = self.scope(scope);
         let differences = self.scopes.get(scope).map(|held| held.differences.clone()).unwrap_or_default();
-        let captured = match viewpoint.interception {
-            Interception::Redirect | Interception::Tproxy => true,
-            Interception::None(_) => false,
+        // Callers of a gateway dial the gateway, and gRPC clients dial what they are given.
+        let captured = match (viewpoint.kind, viewpoint.interception) {
+            (ProxyKind::Sidecar, Interception::Redirect | Interception::Tproxy) => true,
+            (ProxyKind::Sidecar, Interception::None(_)) | (ProxyKind::Router | ProxyKind::Grpc, _) => false,
         };
         let key = DestinationsKey { scope, kind: viewpoint.kind, captured, place: differences.place(viewpoint) };
         let destinations = match self.destinations.number(&key) {

@@ -3,15 +3,13 @@
 use std::net::IpAddr;
 
 use super::{Mesh, derive::Index, services::entries};
-use crate::{
-    compile::scope::{Endpoints, MeshService},
-    model::{
-        Hostname, Kind, Labels, Namespace, Object, ObjectId, Shared,
-        endpoint::{Endpoint, EndpointAddress, EndpointSlice, Health, Locality, SliceEndpoint},
-        service::{Resolution, ServicePort, TargetPort},
-        service_entry::{EntryAddress, EntryPort, EntryResolution, ServiceEntry, WorkloadEntry},
-        workload::Pod,
-    },
+use crate::model::{
+    Hostname, Kind, Labels, Namespace, Object, ObjectId, Shared,
+    endpoint::{Endpoint, EndpointAddress, EndpointSlice, Health, Locality, SliceEndpoint},
+    mesh_service::{Endpoints, MeshService},
+    service::{Resolution, ServicePort, TargetPort},
+    service_entry::{EntryAddress, EntryPort, EntryResolution, ServiceEntry, WorkloadEntry},
+    workload::{Pod, labelled_locality, labelled_network},
 };
 
 /// Most endpoints of one port of a service; the first by address stay.
@@ -19,10 +17,6 @@ pub const ENDPOINTS_OF_PORT_MAX: usize = 20_000;
 
 /// A pod with this label and the value `istio` terminates the mesh's mutual TLS.
 const TLS_MODE_LABEL: &str = "security.istio.io/tlsMode";
-/// The network of a pod.
-const NETWORK_LABEL: &str = "topology.istio.io/network";
-/// Where a pod runs, against what its node says: `region.zone.subzone`, since labels have no slashes.
-const LOCALITY_LABELS: [&str; 2] = ["topology.istio.io/locality", "istio-locality"];
 
 /// Where `service` answers, by port, in the order of addresses.
 pub(super) fn endpoints<'a>(
@@ -60,23 +54,6 @@ pub(super) fn endpoints<'a>(
         found.0.insert(port.number, put_in_order(of_port));
     }
     found
-}
-
-/// The locality that the labels of a workload claim, if they do.
-pub(crate) fn labelled_locality(labels: &Labels) -> Option<Locality> {
-    let text = LOCALITY_LABELS.iter().find_map(|key| labels.get(*key))?;
-    Some(if text.contains('/') { Locality::parse(text) } else { Locality::parse(&text.replace('.', "/")) })
-}
-
-/// Where a node stands; unknown for a node that is not there.
-pub(crate) fn node_locality(mesh: &Mesh, node: &str) -> Locality {
-    let id = ObjectId::new(Kind::Node, Namespace::none(), node);
-    mesh.nodes.get(&id).map(|node| node.spec.locality.clone()).unwrap_or_default()
-}
-
-/// The network that the labels of a workload name; empty is the default one.
-pub(crate) fn labelled_network(labels: &Labels) -> String {
-    labels.get(NETWORK_LABEL).cloned().unwrap_or_default()
 }
 
 fn add_slice(
@@ -141,7 +118,7 @@ fn of_slice(
     let node = endpoint.node.clone().or_else(|| pod.and_then(|pod| pod.spec.node.clone()));
     let hostname = endpoint.hostname.clone();
     let locality = pod.and_then(|pod| labelled_locality(&pod.spec.labels)).unwrap_or_else(|| {
-        let stands = node.as_deref().map(|node| node_locality(mesh, node)).unwrap_or_default();
+        let stands = node.as_deref().map(|node| mesh.locality_of_node(node)).unwrap_or_default();
         if stands == Locality::default() {
             Locality { zone: endpoint.zone.clone().unwrap_or_default(), ..stands }
         } else {
@@ -267,7 +244,7 @@ fn selected_pod(mesh: &Mesh, pod: &Object<Pod>, port: &EntryPort) -> Option<Endp
     let address = EndpointAddress::Ip(*ip, port.target.unwrap_or(port.number));
     let node = pod.spec.node.clone();
     let locality = labelled_locality(&pod.spec.labels)
-        .or_else(|| node.as_deref().map(|node| node_locality(mesh, node)))
+        .or_else(|| node.as_deref().map(|node| mesh.locality_of_node(node)))
         .unwrap_or_default();
     Some(Endpoint { locality, node, ..of_pod(pod, address) })
 }

@@ -3,19 +3,17 @@
 use imbl::{OrdMap, OrdSet};
 
 use super::{Objects, mentions::Mentions, rules::Rules};
-use crate::{
-    compile::scope::{Endpoints, MeshService},
-    model::{
-        Config, Hostname, Kind, Location, Namespace, Object, ObjectId, Shared,
-        destination_rule::DestinationRule,
-        endpoint::EndpointSlice,
-        mesh_config::MeshConfig,
-        service::Service,
-        service_entry::{ServiceEntry, WorkloadEntry},
-        sidecar::Sidecar,
-        virtual_service::VirtualService,
-        workload::{NamespaceInfo, Node, Pod, ServiceAccount},
-    },
+use crate::model::{
+    Config, Hostname, Kind, Location, Namespace, Object, ObjectId, Shared,
+    destination_rule::DestinationRule,
+    endpoint::{EndpointSlice, Locality},
+    mesh_config::MeshConfig,
+    mesh_service::{Endpoints, MeshService},
+    service::Service,
+    service_entry::{ServiceEntry, WorkloadEntry},
+    sidecar::Sidecar,
+    virtual_service::VirtualService,
+    workload::{NamespaceInfo, Node, Pod, ServiceAccount},
 };
 
 /// The mesh at one moment. A clone costs nothing and stays as it is while the store goes on.
@@ -227,6 +225,13 @@ impl Mesh {
     #[must_use]
     pub fn endpoints(&self, key: &ServiceKey) -> Option<&Shared<Endpoints>> {
         self.services.get(key).map(|state| &state.endpoints)
+    }
+
+    /// Where a node stands; unknown for a node that is not there.
+    #[must_use]
+    pub fn locality_of_node(&self, node: &str) -> Locality {
+        let id = ObjectId::new(Kind::Node, Namespace::none(), node);
+        self.nodes.get(&id).map(|node| node.spec.locality.clone()).unwrap_or_default()
     }
 
     pub(crate) fn mentions(&self) -> &Mentions {

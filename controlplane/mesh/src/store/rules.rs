@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 
-use crate::{
-    compile::scope::covering_wildcards,
-    model::{Hostname, Kind, Namespace, Object, ObjectId, Shared, destination_rule::DestinationRule},
-};
+use crate::model::{Hostname, Kind, Namespace, Object, ObjectId, Shared, destination_rule::DestinationRule};
 
 /// The rules of one namespace for one host, oldest first.
 pub type RuleGroup = Arc<[Shared<Object<DestinationRule>>]>;
@@ -25,7 +22,7 @@ impl Rules {
     pub fn covering<'a>(&'a self, namespace: &Namespace, host: &Hostname) -> impl Iterator<Item = &'a RuleGroup> {
         let hosts = self.groups.get(namespace);
         hosts.into_iter().flat_map(move |hosts| {
-            let wildcards = covering_wildcards(host).filter_map(|wildcard| hosts.get(wildcard.as_str()));
+            let wildcards = host.wildcards().filter_map(|wildcard| hosts.get(wildcard.as_str()));
             hosts.get(host).into_iter().chain(wildcards)
         })
     }

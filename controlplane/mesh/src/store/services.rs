@@ -1,13 +1,11 @@
 //! Services from the objects that declare them: a Kubernetes Service, or the ServiceEntries of a namespace with one host.
 
 use super::Mesh;
-use crate::{
-    compile::scope::MeshService,
-    model::{
-        Hostname, Object, ObjectId, Shared,
-        service::{PORTS_MAX, Registry, Resolution, Service, ServicePort, TargetPort, TrafficDistribution},
-        service_entry::{EntryPort, EntryResolution, ServiceEntry},
-    },
+use crate::model::{
+    Hostname, Object, ObjectId, Shared,
+    mesh_service::MeshService,
+    service::{PORTS_MAX, Registry, Resolution, Service, ServicePort, TargetPort, TrafficDistribution},
+    service_entry::{EntryPort, EntryResolution, ServiceEntry},
 };
 
 /// The service `host` that its declarers make together: the Kubernetes Service if there is one, else the oldest

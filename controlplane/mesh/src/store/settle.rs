@@ -1,7 +1,7 @@
 //! What became dirty is derived again and compared with what was: equal values keep their memory and touch nothing.
 
 use super::{ServiceKey, Store, Touched, derive::Dirty, endpoints::endpoints, mesh::ServiceState, services::service};
-use crate::{compile::scope::Endpoints, model::Shared};
+use crate::model::{Shared, mesh_service::Endpoints};
 
 impl Store {
     /// Brings the derived values up to date.

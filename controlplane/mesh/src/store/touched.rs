@@ -2,11 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Mesh, ServiceKey};
-use crate::{
-    compile::viewpoint::ProxyDescription,
-    model::{Hostname, Labels, Namespace, ObjectId},
-};
+use super::ServiceKey;
+use crate::model::{Hostname, Labels, Namespace, ObjectId};
 
 /// What a change touched. A change after which everything means what it meant before touches nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -61,21 +58,6 @@ impl Touched {
     /// Whether viewpoints of a namespace are reduced in another way now.
     pub(crate) fn reduces(&self, namespace: &Namespace) -> bool {
         self.reductions.contains(&Namespace::none()) || self.reductions.contains(namespace)
-    }
-
-    /// Whether a proxy may look from another viewpoint now, so that it must be found again.
-    #[must_use]
-    pub fn may_move(&self, proxy: &ProxyDescription, mesh: &Mesh) -> bool {
-        if self.reduces(&proxy.namespace) {
-            return true;
-        }
-        if self.pods.is_empty() && self.nodes.is_empty() {
-            return false;
-        }
-        let id = proxy.pod_id();
-        let node = id.as_ref().and_then(|id| mesh.pods().get(id)).and_then(|pod| pod.spec.node.as_ref());
-        id.is_some_and(|id| self.pods.contains(&id))
-            || node.or(proxy.node.as_ref()).is_some_and(|node| self.nodes.contains(node))
     }
 
     /// Adds what a later change touched.

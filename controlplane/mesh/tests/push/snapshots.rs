@@ -10,7 +10,7 @@ use proto::type_url::ResourceType;
 
 /// A resource to be.
 #[derive(Debug, Clone)]
-pub struct Part {
+pub(crate) struct Part {
     kind: ResourceType,
     name: &'static str,
     content: u32,
@@ -19,18 +19,18 @@ pub struct Part {
 
 impl Part {
     /// Names a cluster.
-    pub fn to(mut self, cluster: &str) -> Self {
+    pub(crate) fn to(mut self, cluster: &str) -> Self {
         self.references.clusters.push(cluster.into());
         self
     }
 
     /// Asks for a route configuration.
-    pub fn route(mut self, route: &str) -> Self {
+    pub(crate) fn route(mut self, route: &str) -> Self {
         self.references.routes.push(route.into());
         self
     }
 
-    pub fn build(&self) -> Arc<Resource> {
+    pub(crate) fn build(&self) -> Arc<Resource> {
         let text = format!("{} {:?}", self.content, self.references);
         let namespace = Namespace::parse("default").expect("a namespace");
         let object = ObjectId::new(Kind::Service, namespace, self.name);
@@ -46,39 +46,35 @@ impl Part {
 }
 
 /// Any resource that refers to nothing.
-pub fn plain(kind: ResourceType, name: &'static str, content: u32) -> Part {
+pub(crate) fn plain(kind: ResourceType, name: &'static str, content: u32) -> Part {
     Part { kind, name, content, references: References::default() }
 }
 
 /// A cluster whose endpoints come over ADS.
-pub fn cluster(name: &'static str, content: u32) -> Part {
+pub(crate) fn cluster(name: &'static str, content: u32) -> Part {
     let mut part = plain(ResourceType::Cluster, name, content);
     part.references.endpoints = Some(name.into());
     part
 }
 
 /// A cluster that needs no endpoints.
-pub fn fixed(name: &'static str, content: u32) -> Part {
+pub(crate) fn fixed(name: &'static str, content: u32) -> Part {
     plain(ResourceType::Cluster, name, content)
 }
 
-pub fn endpoints(name: &'static str, content: u32) -> Part {
+pub(crate) fn endpoints(name: &'static str, content: u32) -> Part {
     plain(ResourceType::Endpoint, name, content)
 }
 
-pub fn listener(name: &'static str, content: u32) -> Part {
+pub(crate) fn listener(name: &'static str, content: u32) -> Part {
     plain(ResourceType::Listener, name, content)
 }
 
-pub fn route(name: &'static str, content: u32) -> Part {
+pub(crate) fn route(name: &'static str, content: u32) -> Part {
     plain(ResourceType::Route, name, content)
 }
 
-pub fn snapshot<const N: usize>(parts: [Part; N]) -> Arc<Snapshot> {
-    snapshot_of(&parts)
-}
-
-pub fn snapshot_of(parts: &[Part]) -> Arc<Snapshot> {
+pub(crate) fn snapshot(parts: impl IntoIterator<Item = Part>) -> Arc<Snapshot> {
     let mut snapshot = Snapshot::default();
     for part in parts {
         snapshot.of_mut(part.kind).expect("a set for each type").insert(part.build());

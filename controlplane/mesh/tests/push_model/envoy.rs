@@ -13,11 +13,11 @@ use mesh::{
 };
 use proto::type_url::ResourceType;
 
-pub type Name = Arc<str>;
+pub(crate) type Name = Arc<str>;
 
 /// How Envoy refuses a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Badness {
+pub(crate) enum Badness {
     /// The response cannot be decoded: nothing of it is applied, and no name is said.
     Whole,
     /// The resource is refused by name, the others are applied.
@@ -26,18 +26,20 @@ pub enum Badness {
 
 /// The peculiarities of an Envoy that do not change while it runs.
 #[derive(Debug, Clone)]
-pub struct Nature {
-    pub protocol: Protocol,
+pub(crate) struct Nature {
+    pub(crate) protocol: Protocol,
     /// Whether it acknowledges listeners before it asks for their routes; the real one does it after.
-    pub acks_first: bool,
-    pub bad: Vec<(Name, Version, Badness)>,
+    pub(crate) acks_first: bool,
+    /// Whether listeners that are replaced or removed serve what they have for a while.
+    pub(crate) drains: bool,
+    pub(crate) bad: Vec<(Name, Version, Badness)>,
 }
 
 /// What Envoy has of a cluster or listener: one version at work, one that waits.
 #[derive(Debug, Clone, Default)]
-pub struct Slot {
-    pub active: Option<Arc<Resource>>,
-    pub warming: Option<Arc<Resource>>,
+pub(crate) struct Slot {
+    pub(crate) active: Option<Arc<Resource>>,
+    pub(crate) warming: Option<Arc<Resource>>,
 }
 
 impl Slot {
@@ -61,31 +63,34 @@ struct Wire {
 }
 
 #[derive(Debug, Clone)]
-pub struct Envoy {
+pub(crate) struct Envoy {
     nature: Arc<Nature>,
-    pub clusters: BTreeMap<Name, Slot>,
-    pub endpoints: BTreeMap<Name, Arc<Resource>>,
+    pub(crate) clusters: BTreeMap<Name, Slot>,
+    pub(crate) endpoints: BTreeMap<Name, Arc<Resource>>,
     endpoint_names: BTreeSet<Name>,
-    pub listeners: BTreeMap<Name, Slot>,
+    pub(crate) listeners: BTreeMap<Name, Slot>,
+    /// Listeners that were replaced or removed and still serve.
+    pub(crate) draining: Vec<Arc<Resource>>,
     /// Route configurations by name; none where Envoy was told that there is none.
-    pub routes: BTreeMap<Name, Option<Arc<Resource>>>,
+    pub(crate) routes: BTreeMap<Name, Option<Arc<Resource>>>,
     route_names: BTreeSet<Name>,
     wires: BTreeMap<ResourceType, Wire>,
     /// Answers about clusters that wait until nothing warms.
     withheld: Vec<Request>,
     has_clusters: bool,
     /// Requests that were not delivered yet.
-    pub outbox: VecDeque<Request>,
+    pub(crate) outbox: VecDeque<Request>,
 }
 
 impl Envoy {
-    pub fn new(nature: &Arc<Nature>) -> Self {
+    pub(crate) fn new(nature: &Arc<Nature>) -> Self {
         let mut envoy = Self {
             nature: Arc::clone(nature),
             clusters: BTreeMap::new(),
             endpoints: BTreeMap::new(),
             endpoint_names: BTreeSet::new(),
             listeners: BTreeMap::new(),
+            draining: Vec::new(),
             routes: BTreeMap::new(),
             route_names: BTreeSet::new(),
             wires: BTreeMap::new(),
@@ -98,7 +103,7 @@ impl Envoy {
     }
 
     /// Opens a new stream with all that it has.
-    pub fn reconnect(&mut self) {
+    pub(crate) fn reconnect(&mut self) {
         let asked: Vec<ResourceType> =
             self.wires.iter().filter(|(_, wire)| wire.asked).map(|(kind, _)| *kind).collect();
         self.outbox.clear();
@@ -120,12 +125,17 @@ impl Envoy {
         }
     }
 
-    pub fn is_warming(&self) -> bool {
+    /// Whether it asked for a type on this stream.
+    pub(crate) fn asks(&self, kind: ResourceType) -> bool {
+        self.wires.get(&kind).is_some_and(|wire| wire.asked)
+    }
+
+    pub(crate) fn is_warming(&self) -> bool {
         self.clusters.values().any(|slot| slot.warming.is_some())
     }
 
     /// Takes a response.
-    pub fn take(&mut self, response: &Response) {
+    pub(crate) fn take(&mut self, response: &Response) {
         let error = self.refusal(response);
         let is_refused_whole = matches!(error, Some((Badness::Whole, _)));
         let mut follow_up = Vec::new();
@@ -266,7 +276,7 @@ impl Envoy {
     }
 
     /// Goes on without the endpoints that did not come.
-    pub fn time_out(&mut self) {
+    pub(crate) fn time_out(&mut self) {
         for slot in self.clusters.values_mut().filter(|slot| slot.warming.is_some()) {
             slot.active = slot.warming.take();
         }
@@ -279,17 +289,18 @@ impl Envoy {
             return;
         }
         self.outbox.extend(std::mem::take(&mut self.withheld));
-        if !self.wires.get(&ResourceType::Cluster).is_some_and(|wire| wire.asked) {
+        if !self.asks(ResourceType::Cluster) {
             self.ask_first(ResourceType::Cluster);
         }
-        if self.has_clusters && !self.wires.get(&ResourceType::Listener).is_some_and(|wire| wire.asked) {
+        if self.has_clusters && !self.asks(ResourceType::Listener) {
             self.ask_first(ResourceType::Listener);
         }
     }
 
     fn take_listeners(&mut self, response: &Response) -> Vec<Request> {
         for name in self.gone(response, &self.listeners) {
-            self.listeners.remove(&name);
+            let slot = self.listeners.remove(&name);
+            self.drain(slot.and_then(|slot| slot.active));
         }
         for resource in self.good(response) {
             let slot = self.listeners.entry(Arc::clone(&resource.name)).or_default();
@@ -316,15 +327,30 @@ impl Envoy {
         self.follow_routes()
     }
 
+    fn drain(&mut self, listener: Option<Arc<Resource>>) {
+        if self.nature.drains {
+            self.draining.extend(listener);
+        }
+    }
+
+    /// The listener that drains longest is done.
+    pub(crate) fn end_drain(&mut self) {
+        self.draining.remove(0);
+        let follow_up = self.follow_routes();
+        self.outbox.extend(follow_up);
+    }
+
     /// Puts listeners to work that have their routes, and asks for the routes of the others.
     fn follow_routes(&mut self) -> Vec<Request> {
         // What a listener kept alive is still there for the version that takes its place.
+        let mut replaced = Vec::new();
         for slot in self.listeners.values_mut() {
             if slot.warming.as_ref().is_some_and(|l| l.references.routes.iter().all(|r| self.routes.contains_key(r))) {
-                slot.active = slot.warming.take();
+                replaced.extend(std::mem::replace(&mut slot.active, slot.warming.take()));
             }
         }
-        let versions = self.listeners.values().flat_map(Slot::versions);
+        replaced.into_iter().for_each(|listener| self.drain(Some(listener)));
+        let versions = self.listeners.values().flat_map(Slot::versions).chain(&self.draining);
         let wanted: BTreeSet<Name> = versions.flat_map(|listener| listener.references.routes.iter().cloned()).collect();
         self.routes.retain(|name, _| wanted.contains(name));
         let before = std::mem::replace(&mut self.route_names, wanted);
@@ -421,12 +447,12 @@ impl Envoy {
     }
 
     /// References of listeners and routes at work to clusters that are not.
-    pub fn broken_references(&self) -> Vec<(Arc<Resource>, Name)> {
+    pub(crate) fn broken_references(&self) -> Vec<(Arc<Resource>, Name)> {
         let listeners = self.listeners.values().filter_map(|slot| slot.active.as_ref());
-        let users = listeners.flat_map(|listener| {
-            let routes = listener.references.routes.iter().filter_map(|name| self.routes.get(name)?.as_ref());
-            std::iter::once(listener).chain(routes)
-        });
+        // Nothing tells when a listener is done, so the clusters that it names itself may go before.
+        let serving = listeners.clone().chain(&self.draining);
+        let routes = serving.flat_map(|listener| &listener.references.routes);
+        let users = listeners.chain(routes.filter_map(|name| self.routes.get(name)?.as_ref()));
         let is_served = |name: &Name| self.clusters.get(name).is_some_and(|slot| slot.active.is_some());
         users
             .flat_map(|user| user.references.clusters.iter().map(move |cluster| (user, cluster)))
@@ -435,7 +461,7 @@ impl Envoy {
             .collect()
     }
 
-    pub fn fingerprint(&self, hasher: &mut impl Hasher, rename: &mut impl FnMut(u64) -> u64) {
+    pub(crate) fn fingerprint(&self, hasher: &mut impl Hasher, rename: &mut impl FnMut(u64) -> u64) {
         let id = |resource: &Arc<Resource>| (Arc::clone(&resource.name), resource.version);
         for slots in [&self.clusters, &self.listeners] {
             slots.len().hash(hasher);
@@ -443,6 +469,7 @@ impl Envoy {
                 (name, slot.active.as_ref().map(id), slot.warming.as_ref().map(id)).hash(hasher);
             }
         }
+        self.draining.iter().map(id).collect::<Vec<_>>().hash(hasher);
         self.endpoints.values().map(id).collect::<Vec<_>>().hash(hasher);
         (&self.endpoint_names, &self.route_names, self.has_clusters).hash(hasher);
         self.routes.iter().map(|(name, r)| (name, r.as_ref().map(id))).collect::<Vec<_>>().hash(hasher);

@@ -24,26 +24,26 @@ use crate::{
 
 /// What is to be explored.
 #[derive(Debug, Clone)]
-pub struct Case {
-    pub nature: Nature,
-    pub fault: Fault,
+pub(crate) struct Case {
+    pub(crate) nature: Nature,
+    pub(crate) fault: Fault,
     /// The snapshots that are aimed at, one after the other.
-    pub targets: Vec<Arc<Snapshot>>,
+    pub(crate) targets: Vec<Arc<Snapshot>>,
     /// How often the stream breaks, at any moment.
-    pub reconnects: u32,
+    pub(crate) reconnects: u32,
     /// How often Envoy starts anew, at any moment.
-    pub restarts: u32,
+    pub(crate) restarts: u32,
     /// States after which the exploration gives up.
-    pub states_max: usize,
+    pub(crate) states_max: usize,
 }
 
 /// What was seen.
 #[derive(Debug)]
-pub struct Explored {
-    pub states: usize,
+pub(crate) struct Explored {
+    pub(crate) states: usize,
     /// Steps of the longest way.
-    pub depth: usize,
-    pub ends: usize,
+    pub(crate) depth: usize,
+    pub(crate) ends: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +54,13 @@ enum Step {
     Aim,
     Reconnect,
     Restart,
+    EndDrain,
+    /// Possible only where nothing else is.
     TimeOut,
 }
+
+const STEPS: [Step; 7] =
+    [Step::Send, Step::ToEnvoy, Step::ToServer, Step::Aim, Step::Reconnect, Step::Restart, Step::EndDrain];
 
 #[derive(Debug, Clone)]
 struct State {
@@ -75,39 +80,35 @@ struct State {
 struct Frame {
     state: State,
     id: u64,
-    steps: std::vec::IntoIter<Step>,
-    label: String,
+    /// The step that led here; none for the first.
+    step: Option<Step>,
+    /// What can follow.
+    next: std::vec::IntoIter<(Step, State)>,
 }
 
 impl Case {
     /// Visits all states. The error tells the way to the first bad one.
-    pub fn explore(&self) -> Result<Explored, String> {
+    pub(crate) fn explore(&self) -> Result<Explored, String> {
+        // Whether a state is on the way to the one at hand.
         let mut seen: HashMap<u64, bool> = HashMap::new();
         let mut explored = Explored { states: 0, depth: 0, ends: 0 };
-        let first = self.first();
-        let mut path = vec![self.enter(first, "start".to_owned(), &mut seen)];
+        let mut path = vec![self.enter(self.first(), None, &mut seen)];
         while let Some(frame) = path.last_mut() {
-            let Some(step) = frame.steps.next() else {
+            let Some((step, state)) = frame.next.next() else {
                 seen.insert(frame.id, false);
                 path.pop();
                 continue;
             };
-            let Some((state, label)) = self.take(&frame.state, step) else { continue };
-            let id = state.identity();
-            match seen.get(&id) {
+            match seen.get(&state.identity()) {
                 Some(false) => continue,
-                Some(true) => return Err(tell(&path, &label, "leads back to where it was: endless chatter")),
+                Some(true) => return Err(tell(&path, step, "leads back to where it was: endless chatter")),
                 None => {}
             }
-            if let Err(fault) = self.check(&state) {
-                return Err(tell(&path, &label, &fault));
-            }
-            let frame = self.enter(state, label, &mut seen);
-            if frame.steps.as_slice().is_empty() {
+            self.check(&state).map_err(|fault| tell(&path, step, &fault))?;
+            let frame = self.enter(state, Some(step), &mut seen);
+            if frame.next.as_slice().is_empty() {
                 explored.ends += 1;
-                if let Err(fault) = self.check_end(&frame.state) {
-                    return Err(tell(&path, &frame.label, &fault));
-                }
+                self.check_end(&frame.state).map_err(|fault| tell(&path, step, &fault))?;
             }
             path.push(frame);
             explored.depth = explored.depth.max(path.len());
@@ -136,59 +137,42 @@ impl Case {
         Server::new(self.nature.protocol, self.fault, &self.targets[aimed])
     }
 
-    fn enter(&self, state: State, label: String, seen: &mut HashMap<u64, bool>) -> Frame {
+    fn enter(&self, state: State, step: Option<Step>, seen: &mut HashMap<u64, bool>) -> Frame {
         let id = state.identity();
         seen.insert(id, true);
-        let mut steps = vec![Step::Send];
-        if !state.on_the_way.is_empty() {
-            steps.push(Step::ToEnvoy);
-        }
-        if !state.envoy.outbox.is_empty() {
-            steps.push(Step::ToServer);
-        }
-        if state.aimed + 1 < self.targets.len() {
-            steps.push(Step::Aim);
-        }
-        if state.reconnects > 0 {
-            steps.push(Step::Reconnect);
-        }
-        if state.restarts > 0 {
-            steps.push(Step::Restart);
-        }
         // What cannot be done is no step: an end is known by having none.
-        steps.retain(|step| self.take(&state, *step).is_some());
-        if steps.is_empty() && state.is_excused && state.envoy.is_warming() {
-            steps.push(Step::TimeOut);
+        let mut next: Vec<(Step, State)> =
+            STEPS.iter().filter_map(|step| Some((*step, self.take(&state, *step)?))).collect();
+        if next.is_empty() && state.is_excused && state.envoy.is_warming() {
+            next.extend(self.take(&state, Step::TimeOut).map(|after| (Step::TimeOut, after)));
         }
-        Frame { state, id, steps: steps.into_iter(), label }
+        Frame { state, id, step, next: next.into_iter() }
     }
 
-    fn take(&self, before: &State, step: Step) -> Option<(State, String)> {
+    fn take(&self, before: &State, step: Step) -> Option<State> {
+        if !self.can(before, step) {
+            return None;
+        }
         let mut state = before.clone();
-        let label = match step {
+        match step {
             Step::Send => {
                 let response = state.server.next()?;
-                let label = format!("send {}", describe(&response));
                 state.on_the_way.push_back(response);
-                label
             }
             Step::ToEnvoy => {
                 let response = state.on_the_way.pop_front()?;
                 state.envoy.take(&response);
-                format!("Envoy takes {}", describe(&response))
             }
             Step::ToServer => {
                 let request = state.envoy.outbox.pop_front()?;
-                let label = format!("server takes {request:?}");
                 state.unsaid = state.unsaid.saturating_sub(1);
                 state.server.receive(request);
-                label
             }
             Step::Aim => {
                 state.aimed += 1;
                 state.server.aim(&self.targets[state.aimed]);
-                state.is_excused |= state.unsaid > 0 && self.cannot_tell(&state);
-                format!("aim at {}", state.aimed)
+                let has_said_all = state.unsaid == 0 && state.envoy.asks(ResourceType::Cluster);
+                state.is_excused |= !has_said_all && self.cannot_tell(&state);
             }
             Step::Reconnect => {
                 state.reconnects -= 1;
@@ -197,7 +181,6 @@ impl Case {
                 state.unsaid = state.envoy.outbox.len();
                 state.server = self.server(state.aimed);
                 state.is_excused = self.cannot_tell(&state);
-                "reconnect".to_owned()
             }
             Step::Restart => {
                 state.restarts -= 1;
@@ -206,15 +189,29 @@ impl Case {
                 state.server = self.server(state.aimed);
                 state.unsaid = 0;
                 state.is_excused = false;
-                "restart".to_owned()
+            }
+            Step::EndDrain => {
+                state.envoy.end_drain();
             }
             Step::TimeOut => {
                 state.envoy.time_out();
-                "Envoy stops waiting for endpoints".to_owned()
             }
-        };
+        }
         state.is_excused &= self.misses(&state).is_some();
-        Some((state, label))
+        Some(state)
+    }
+
+    fn can(&self, state: &State, step: Step) -> bool {
+        match step {
+            Step::Send => true,
+            Step::ToEnvoy => !state.on_the_way.is_empty(),
+            Step::ToServer => !state.envoy.outbox.is_empty(),
+            Step::Aim => state.aimed + 1 < self.targets.len(),
+            Step::Reconnect => state.reconnects > 0,
+            Step::Restart => state.restarts > 0,
+            Step::EndDrain => !state.envoy.draining.is_empty(),
+            Step::TimeOut => state.envoy.is_warming(),
+        }
     }
 
     /// Whether Envoy holds something that it has no words for.
@@ -307,7 +304,10 @@ impl Case {
         };
         let missing = aimed.iter().find(|resource| {
             let has_it = held.get(&resource.name).is_some_and(|held| held.version == resource.version);
-            !has_it && !self.is_bad(resource) && !is_unserved(&resource.name) && !(kind != ResourceType::Cluster && is_hostage(resource))
+            !has_it
+                && !self.is_bad(resource)
+                && !is_unserved(&resource.name)
+                && !(kind != ResourceType::Cluster && is_hostage(resource))
         });
         let surplus = held.iter().find(|resource| {
             !aimed.contains(&resource.name)
@@ -357,12 +357,22 @@ fn describe(response: &Response) -> String {
     format!("{} +{names:?} -{:?}", response.nonce, response.removed)
 }
 
-fn tell(path: &[Frame], label: &str, fault: &str) -> String {
-    let way: Vec<&str> = path.iter().map(|frame| frame.label.as_str()).chain([label]).collect();
-    format!("{fault}\nafter:\n  {}", way.join("\n  "))
+fn tell(path: &[Frame], last: Step, fault: &str) -> String {
+    let steps = path.iter().skip(1).filter_map(|frame| frame.step).chain([last]);
+    let told = path.iter().zip(steps).map(|(frame, step)| {
+        let mut state = frame.state.clone();
+        match step {
+            Step::Send => format!("send {}", state.server.next().as_ref().map(describe).unwrap_or_default()),
+            Step::ToEnvoy => format!("Envoy takes {}", state.on_the_way.front().map(describe).unwrap_or_default()),
+            Step::ToServer => format!("server takes {:?}", state.envoy.outbox.front()),
+            Step::Aim => format!("aim at {}", state.aimed + 1),
+            Step::Reconnect | Step::Restart | Step::TimeOut | Step::EndDrain => format!("{step:?}"),
+        }
+    });
+    format!("{fault}\nafter:\n  {}", told.collect::<Vec<_>>().join("\n  "))
 }
 
 /// A bad version of a resource.
-pub fn bad(resource: &Resource, badness: Badness) -> (Name, Version, Badness) {
+pub(crate) fn bad(resource: &Resource, badness: Badness) -> (Name, Version, Badness) {
     (Arc::clone(&resource.name), resource.version, badness)
 }

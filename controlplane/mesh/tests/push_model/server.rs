@@ -10,7 +10,7 @@ use proto::type_url::ResourceType;
 
 /// What is wrong with a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     None,
     /// Takes everything that was sent for acknowledged, as servers do that send all types at once.
     HopesForTheBest,
@@ -23,7 +23,7 @@ pub enum Fault {
 }
 
 #[derive(Debug, Clone)]
-pub struct Server {
+pub(crate) struct Server {
     automaton: Automaton,
     protocol: Protocol,
     fault: Fault,
@@ -31,20 +31,20 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn new(protocol: Protocol, fault: Fault, target: &Arc<Snapshot>) -> Self {
+    pub(crate) fn new(protocol: Protocol, fault: Fault, target: &Arc<Snapshot>) -> Self {
         let automaton = Automaton::new(protocol, Limits::default(), Arc::clone(target));
         Self { automaton, protocol, fault, sent: BTreeMap::new() }
     }
 
-    pub fn automaton(&self) -> &Automaton {
+    pub(crate) fn automaton(&self) -> &Automaton {
         &self.automaton
     }
 
-    pub fn aim(&mut self, target: &Arc<Snapshot>) {
+    pub(crate) fn aim(&mut self, target: &Arc<Snapshot>) {
         self.automaton.aim(Arc::clone(target));
     }
 
-    pub fn receive(&mut self, mut request: Request) {
+    pub(crate) fn receive(&mut self, mut request: Request) {
         match self.fault {
             Fault::HopesForTheBest => {
                 let (Request::Delta { nonce, error, .. } | Request::Sotw { nonce, error, .. }) = &mut request;
@@ -61,7 +61,7 @@ impl Server {
         assert_ne!(received.reply, Reply::Unsolicited, "Envoy answers only what was sent");
     }
 
-    pub fn next(&mut self) -> Option<Response> {
+    pub(crate) fn next(&mut self) -> Option<Response> {
         let mut response = self.automaton.next()?;
         match self.fault {
             Fault::None | Fault::LosesTheGood => {}
@@ -118,7 +118,7 @@ impl Server {
         self.automaton.receive(request).expect("within the limits");
     }
 
-    pub fn fingerprint(&self, hasher: &mut impl Hasher, rename: &mut impl FnMut(u64) -> u64) {
+    pub(crate) fn fingerprint(&self, hasher: &mut impl Hasher, rename: &mut impl FnMut(u64) -> u64) {
         self.automaton.fingerprint(hasher, rename);
         std::hash::Hash::hash(&self.sent, hasher);
     }

@@ -19,11 +19,11 @@ use super::{
     policy,
 };
 use crate::{
-    compile::endpoint,
+    compile::{endpoint, scope::MeshService},
     model::{
         destination_rule::{Algorithm, PortPolicy},
         endpoint::{Endpoint, EndpointAddress, Health},
-        service::{Resolution, Service, ServicePort, TargetPort},
+        service::{Resolution, ServicePort, TargetPort},
     },
 };
 
@@ -55,10 +55,9 @@ pub(super) fn of(
     subset: Option<&str>,
     policy: &PortPolicy,
 ) -> Option<Discovery> {
-    let service = &input.service.service;
     let passes_through = policy.load_balancer.as_ref().is_some_and(|lb| lb.algorithm == Algorithm::Passthrough);
     let original = !input.for_grpc && input.captured;
-    Some(match &service.resolution {
+    Some(match &input.service.service.resolution {
         Resolution::Alias(_) => return None,
         Resolution::Static | Resolution::Headless | Resolution::Dns | Resolution::DnsRoundRobin | Resolution::None
             if original && passes_through =>
@@ -71,7 +70,7 @@ pub(super) fn of(
         Resolution::Dns => named(Addresses::All, inline(input, port, subset)),
         Resolution::DnsRoundRobin => named(Addresses::OneAtATime, inline(input, port, subset)),
         // The host is all there is to go by.
-        Resolution::None => match host_itself(service, port) {
+        Resolution::None => match host_itself(&input.service, port) {
             Some(host) => named(Addresses::All, vec![host]),
             None if port.protocol.is_http() => Discovery::DnsOnRequest,
             None => Discovery::Nowhere,
@@ -94,7 +93,7 @@ fn inline(input: &OutboundInput, port: &ServicePort, subset: Option<&str>) -> Ve
     let declared = input.endpoints.as_ref().and_then(|endpoints| endpoints.0.get(&port.number));
     let all = match declared {
         Some(endpoints) if !endpoints.is_empty() => endpoints.clone(),
-        Some(_) | None => host_itself(&input.service.service, port).into_iter().collect(),
+        Some(_) | None => host_itself(&input.service, port).into_iter().collect(),
     };
     let labels = subset.and_then(|name| policy::subset_of(input.rule.as_deref()?, name)).map(|subset| &subset.labels);
     all.into_iter()
@@ -104,7 +103,8 @@ fn inline(input: &OutboundInput, port: &ServicePort, subset: Option<&str>) -> Ve
 }
 
 /// The service's own name as an endpoint, unless it stands for many.
-fn host_itself(service: &Service, port: &ServicePort) -> Option<Endpoint> {
+fn host_itself(declared: &MeshService, port: &ServicePort) -> Option<Endpoint> {
+    let service = &declared.service;
     if service.hostname.is_wildcard() {
         return None;
     }
@@ -119,7 +119,7 @@ fn host_itself(service: &Service, port: &ServicePort) -> Option<Endpoint> {
         locality: Default::default(),
         node: None,
         network: String::new(),
-        workload: (service.name.clone(), service.namespace.as_str().to_owned()),
+        workload: (declared.origin.name.to_string(), service.namespace.as_str().to_owned()),
         service_account: None,
         health: Health::Healthy,
         mesh_tls: false,

@@ -83,17 +83,18 @@ pub(super) fn resolving_for_grpc() -> ClusterDiscoveryType {
 ///
 /// The cluster does so by itself in the Envoy we target; no HTTP filter is needed for it.
 pub(super) fn resolve_on_request(cluster: &mut Cluster, mesh: &MeshConfig) {
+    let rate = refresh_rate(mesh);
     let cache = DnsCacheConfig {
-        // Envoy wants equal settings for equal names, so the name stands for these.
-        name: "mainsheet".to_owned(),
+        // Envoy refuses other settings under a name that it holds, so what may change is part of the name.
+        name: format!("mainsheet-{rate:?}"),
         dns_lookup_family: cluster::DnsLookupFamily::V4Preferred.into(),
-        dns_refresh_rate: Some(duration::of(refresh_rate(mesh))),
+        dns_refresh_rate: Some(duration::of(rate)),
         typed_dns_resolver_config: Some(resolver()),
         ..DnsCacheConfig::default()
     };
     let config = ClusterConfig {
-        // Names are checked where there is TLS to check them with; plain text has none.
-        allow_insecure_cluster_options: cluster.transport_socket.is_none(),
+        // Envoy would insist on names taken from each request; here the rule says which names are checked, if there is TLS.
+        allow_insecure_cluster_options: true,
         cluster_implementation_specifier: Some(ClusterImplementationSpecifier::DnsCacheConfig(cache)),
         ..ClusterConfig::default()
     };

@@ -17,14 +17,18 @@ use crate::{
 
 /// Requests that may be under way through [`resolving_passthrough`]: Envoy's own default.
 const RESOLVED_REQUESTS_MAX: u32 = 1024;
-/// Where connections to the application come from, so that the rules of interception let them pass: IPv4 and IPv6.
-const INBOUND_SOURCES: [&str; 2] = ["127.0.0.6", "::6"];
+/// Where connections to the application come from, so that the rules of interception let them pass.
+const INBOUND_SOURCE: &str = "127.0.0.6";
+/// The same for IPv6.
+const INBOUND_SOURCE_IPV6: &str = "::6";
 
 /// `BlackHoleCluster`, `PassthroughCluster` and, where traffic is captured, `InboundPassthroughCluster`.
-pub(super) fn all(config: &Object<MeshConfig>, interception: Interception) -> Vec<Compiled<Cluster>> {
+pub(super) fn all(config: &Object<MeshConfig>, interception: Interception, ipv6: bool) -> Vec<Compiled<Cluster>> {
     let mesh = &config.spec;
     let (passthrough, inbound) = match interception {
-        Interception::Redirect | Interception::Tproxy => (original_passthrough(mesh), Some(inbound_passthrough(mesh))),
+        Interception::Redirect | Interception::Tproxy => {
+            (original_passthrough(mesh), Some(inbound_passthrough(mesh, ipv6)))
+        }
         Interception::None(_) => (resolving_passthrough(mesh), None),
     };
     let compiled = |cluster: Cluster| Compiled {
@@ -49,10 +53,10 @@ fn original_passthrough(mesh: &MeshConfig) -> Cluster {
 }
 
 /// To the address that the caller dialled, which is the application's own.
-fn inbound_passthrough(mesh: &MeshConfig) -> Cluster {
+fn inbound_passthrough(mesh: &MeshConfig, ipv6: bool) -> Cluster {
     let mut cluster = open(INBOUND_PASSTHROUGH, mesh);
     discovery::original_destination(&mut cluster);
-    cluster.upstream_bind_config = Some(inbound_source());
+    cluster.upstream_bind_config = Some(inbound_source(ipv6));
     cluster
 }
 
@@ -88,16 +92,17 @@ fn named(name: &'static str, mesh: &MeshConfig) -> Cluster {
     }
 }
 
-/// The source address of connections to the application; Envoy takes the one of the destination's family.
-pub(super) fn inbound_source() -> BindConfig {
-    let [v4, v6] = INBOUND_SOURCES.map(|address| SocketAddress {
+/// The source address of connections to the application; of two Envoy takes the one of the destination's family.
+pub(super) fn inbound_source(ipv6: bool) -> BindConfig {
+    let address = |address: &str| SocketAddress {
         address: address.to_owned(),
         port_specifier: Some(PortSpecifier::PortValue(0)),
         ..SocketAddress::default()
-    });
+    };
+    let second = ipv6.then(|| ExtraSourceAddress { address: Some(address(INBOUND_SOURCE_IPV6)), socket_options: None });
     BindConfig {
-        source_address: Some(v4),
-        extra_source_addresses: vec![ExtraSourceAddress { address: Some(v6), socket_options: None }],
+        source_address: Some(address(INBOUND_SOURCE)),
+        extra_source_addresses: second.into_iter().collect(),
         ..BindConfig::default()
     }
 }
@@ -110,7 +115,7 @@ mod tests {
     use crate::compile::cluster::fixture::mesh;
 
     fn clusters(interception: Interception) -> Vec<Cluster> {
-        all(&mesh(MeshConfig::default()), interception).into_iter().map(|compiled| compiled.message).collect()
+        all(&mesh(MeshConfig::default()), interception, true).into_iter().map(|compiled| compiled.message).collect()
     }
 
     fn is(cluster: &Cluster, kind: DiscoveryType) -> bool {
@@ -136,6 +141,7 @@ mod tests {
         assert_eq!(bind.source_address.as_ref().unwrap().address, "127.0.0.6");
         assert_eq!(bind.extra_source_addresses[0].address.as_ref().unwrap().address, "::6");
         assert_eq!(clusters[1].upstream_bind_config, None);
+        assert!(inbound_source(false).extra_source_addresses.is_empty());
     }
 
     #[test]

@@ -165,6 +165,7 @@ pub(crate) fn inbound_input(service: MeshService, rule: Option<MergedRule>) -> I
         services: vec![(Shared::new(service), rule.map(Shared::new))],
         ingress: None,
         interception: Interception::Redirect,
+        ipv6: false,
         config: mesh(MeshConfig::default()),
     }
 }

@@ -149,7 +149,7 @@ fn lead_to(application: Application, cluster: &mut Cluster, input: &InboundInput
                 })
             });
             cluster.cleanup_interval = Some(duration::of(CLEANUP_INTERVAL));
-            cluster.upstream_bind_config = Some(fixed::inbound_source());
+            cluster.upstream_bind_config = Some(fixed::inbound_source(input.ipv6));
         }
         Application::At(address) => {
             cluster.lb_policy = LbPolicy::RoundRobin.into();

@@ -9,7 +9,7 @@ use crate::{
         destination_rule::{DestinationRule, TrafficPolicy},
         service::Service,
     },
-    store::{Mesh, RuleGroup},
+    store::Mesh,
 };
 
 /// Rules that hold together, oldest first; never empty.
@@ -27,7 +27,7 @@ pub fn rules_for(mesh: &Mesh, key: &ScopeKey, service: &Service) -> Option<RuleL
 }
 
 /// The rules of a group that the callers of `key` see. Rules that select the caller's workload stand before the others.
-fn in_force(mesh: &Mesh, key: &ScopeKey, group: &RuleGroup) -> Option<RuleList> {
+fn in_force(mesh: &Mesh, key: &ScopeKey, group: &[Shared<Object<DestinationRule>>]) -> Option<RuleList> {
     let default = mesh.config().spec.default_destination_rule_export_to;
     let visible = || {
         let sees = |rule: &Object<DestinationRule>| {

@@ -1,0 +1,12 @@
+//! From changes to snapshots: the rooms store, compile and snapshot together, through their public doors.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that meets the unexpected must stop")]
+
+mod check;
+mod property;
+mod sample;
+mod scope;
+mod snapshots;
+mod store;
+mod viewpoint;
+mod world;

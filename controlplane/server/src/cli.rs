@@ -1,0 +1,97 @@
+//! The command line: each command in a file of its own, each room's arguments in the room.
+
+pub mod compile;
+mod serve;
+mod status;
+mod yaml;
+
+use std::{io::Write as _, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+/// The version of this program.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Mainsheet, a service mesh control plane: existing Istio YAML in, configuration for stock Envoys out.
+#[derive(Debug, Parser)]
+#[command(name = "mainsheet", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the mesh in a directory to its proxies, and follow every change of the files
+    Serve(serve::Args),
+    /// Print what a proxy would be sent, without serving anything
+    Compile(compile::Args),
+    /// Show how far each connected proxy has followed, and what it refuses and why
+    Status(status::Args),
+    /// Print the version
+    Version,
+}
+
+/// What a command ends with, besides what it wrote to standard output.
+enum End {
+    /// It did what it was asked.
+    Done,
+    /// It did, and found errors in what it was given.
+    Found,
+    /// It could not.
+    Failed(anyhow::Error),
+}
+
+impl From<anyhow::Result<()>> for End {
+    fn from(result: anyhow::Result<()>) -> Self {
+        result.map_or_else(Self::Failed, |()| Self::Done)
+    }
+}
+
+/// Runs the command that the arguments ask for. 0 is success, 1 an error, 2 wrong usage.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let end: End = match &cli.command {
+        Command::Serve(args) => serve::run(args).into(),
+        Command::Compile(args) => compile::run(args),
+        Command::Status(args) => status::run(args).into(),
+        Command::Version => print(&format!("mainsheet {VERSION}\n")).into(),
+    };
+    match end {
+        End::Done => ExitCode::SUCCESS,
+        End::Found => ExitCode::from(1),
+        End::Failed(error) => {
+            note(&format!("error: {error:#}"));
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// Writes to standard output. A reader that has seen enough (`| head`) is no error.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(anyhow::Error::new(error).context("standard output cannot be written"))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Writes a line to standard error, where notes go; there is nowhere to say that it failed.
+fn note(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Cli;
+
+    #[test]
+    fn the_arguments_of_all_commands_fit_together() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,167 @@
+//! Puts the house together: the only file that names every room.
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use anyhow::{Context as _, bail};
+use mesh::model::{Problem, Severity};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+
+use crate::{
+    ads, dispatch, http,
+    metrics::Metrics,
+    shutdown,
+    source::{self, Settings, Update},
+};
+
+/// Time for streams and pages to come to their end. Kubernetes allows 30 s before it kills.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Arguments of the server.
+#[derive(Debug, Clone, clap::Args)]
+#[group(id = "server")]
+pub struct Args {
+    /// The directory with the objects of the mesh: every *.yaml, *.yml and *.json in it
+    #[arg(long, value_name = "DIR")]
+    pub config_dir: PathBuf,
+    /// Where proxies connect, in plain text; a loopback address
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15010")]
+    pub xds_address: SocketAddr,
+    /// Where health, metrics and debug pages are served, in plain text; a loopback address
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15014")]
+    pub http_address: SocketAddr,
+}
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When it cannot start, or the owner of the mesh has died.
+pub async fn run(args: &Args) -> anyhow::Result<()> {
+    loopback("--xds-address", args.xds_address)?;
+    loopback("--http-address", args.http_address)?;
+    directory(args)?;
+    let xds = bound("--xds-address", args.xds_address, ads::bind(args.xds_address))?;
+    let http = bound("--http-address", args.http_address, TcpListener::bind(args.http_address).await)?;
+    let mut terminated = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
+    let mut interrupted = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
+
+    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
+    let mesh = dispatch::start(Arc::clone(&metrics)).context("no thread for the owner of the mesh")?;
+    let proxies = Arc::new(ads::Proxies::default());
+    let (trigger, shutdown) = shutdown::channel();
+    let (problems, reported) = watch::channel(Arc::new(Vec::new()));
+    let service = ads::Service::new(mesh.clone(), Arc::clone(&metrics), Arc::clone(&proxies), shutdown.clone(), now);
+    let pages = http::router(http::Sources {
+        dispatch: mesh.clone(),
+        proxies,
+        metrics: Arc::clone(&metrics),
+        problems: reported,
+        version: env!("CARGO_PKG_VERSION"),
+    });
+
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        config_dir = %args.config_dir.display(),
+        xds_address = %xds.local_addr()?,
+        http_address = %http.local_addr()?,
+        "serving"
+    );
+    let mut served = tokio::spawn(ads::serve(xds, Arc::new(service), shutdown.clone()));
+    let mut pages = tokio::spawn(http::serve(http, pages, shutdown));
+    let end = tokio::select! {
+        end = follow(args, &mesh, &metrics, &problems) => end,
+        () = mesh.gone() => Err(anyhow::anyhow!("the owner of the mesh has died; please report the log above")),
+        _ = terminated.recv() => Ok(()),
+        _ = interrupted.recv() => Ok(()),
+    };
+    tracing::info!("ending");
+    trigger.pull();
+    let ended = tokio::time::timeout(GRACE, async { (&mut served).await.and((&mut pages).await) }).await;
+    if ended.is_err() {
+        tracing::warn!(grace = ?GRACE, "some connections did not end in time");
+        served.abort();
+        pages.abort();
+    }
+    end
+}
+
+/// Hands every change of the files over to the owner of the mesh, and its problems to those who show them.
+async fn follow(
+    args: &Args,
+    mesh: &dispatch::Handle,
+    metrics: &Metrics,
+    problems: &watch::Sender<Arc<Vec<Problem>>>,
+) -> anyhow::Result<()> {
+    let mut watch = source::watch(&args.config_dir, Settings::default());
+    while let Some(Update { changes, problems: found }) = watch.next().await {
+        let received = Instant::now();
+        report(&found, &problems.borrow(), metrics);
+        problems.send_replace(Arc::new(found));
+        mesh.apply(changes, received).await?;
+    }
+    bail!("the watch of {} ended; is the directory gone?", args.config_dir.display())
+}
+
+/// Counts problems and writes those that are new.
+fn report(found: &[Problem], before: &[Problem], metrics: &Metrics) {
+    for severity in [Severity::Error, Severity::Warning, Severity::Info] {
+        let count = found.iter().filter(|problem| problem.severity == severity).count();
+        metrics.problems(severity.as_str(), count);
+        if severity == Severity::Error {
+            metrics.pilot_total_rejected_configs.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+    let known: std::collections::BTreeSet<&Problem> = before.iter().collect();
+    for problem in found.iter().filter(|problem| !known.contains(problem)) {
+        match problem.severity {
+            Severity::Error => tracing::warn!(code = problem.code, "{problem}"),
+            Severity::Warning | Severity::Info => tracing::info!(code = problem.code, "{problem}"),
+        }
+    }
+}
+
+/// Plain text is for this machine only: whoever reaches these ports reads the whole mesh.
+fn loopback(flag: &str, address: SocketAddr) -> anyhow::Result<()> {
+    if address.ip().is_loopback() {
+        return Ok(());
+    }
+    bail!(
+        "{flag} {address}: files are served in plain text, to this machine only; give a loopback address, as 127.0.0.1:{}",
+        address.port()
+    )
+}
+
+fn directory(args: &Args) -> anyhow::Result<()> {
+    let directory = args.config_dir.display();
+    let found = std::fs::metadata(&args.config_dir)
+        .with_context(|| format!("--config-dir {directory}: give a directory that exists"))?;
+    if !found.is_dir() {
+        bail!("--config-dir {directory}: it is a file; give the directory that holds it");
+    }
+    Ok(())
+}
+
+fn bound(flag: &str, address: SocketAddr, listener: std::io::Result<TcpListener>) -> anyhow::Result<TcpListener> {
+    listener.map_err(|error| {
+        if error.kind() == std::io::ErrorKind::AddrInUse {
+            anyhow::anyhow!(
+                "{flag} {address}: something listens there already; end it, or give another port (0 takes a free one)"
+            )
+        } else {
+            anyhow::anyhow!("{flag} {address}: {error}")
+        }
+    })
+}
+
+#[allow(clippy::disallowed_methods, reason = "the edge: here the clock is read for all rooms")]
+fn now() -> SystemTime {
+    SystemTime::now()
+}

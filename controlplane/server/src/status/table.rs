@@ -1,0 +1,116 @@
+//! Proxies as a table in plain text.
+
+use std::fmt::Write as _;
+
+use super::{Sync, SyncStatus};
+
+/// The columns that Istio users know, then what is refused and by which YAML it was made.
+#[must_use]
+pub fn table(list: &[SyncStatus]) -> String {
+    let header = ["NAME", "STATE", "CDS", "EDS", "LDS", "RDS", "PROTOCOL", "VERSION"].map(str::to_owned);
+    let rows = list.iter().map(|proxy| {
+        let of = |kind: &str| {
+            let found = proxy.mainsheet.types.iter().find(|of| of.r#type == kind);
+            found.map_or_else(|| "-".to_owned(), |of| word(of.state).to_owned())
+        };
+        [
+            plain(&proxy.proxy),
+            word(proxy.mainsheet.state).to_owned(),
+            of("cds"),
+            of("eds"),
+            of("lds"),
+            of("rds"),
+            plain(&proxy.mainsheet.protocol),
+            plain(&proxy.proxy_version),
+        ]
+    });
+    let mut text = align(&std::iter::once(header).chain(rows).collect::<Vec<_>>());
+    for proxy in list {
+        for of in &proxy.mainsheet.types {
+            let Some(refusal) = &of.refusal else { continue };
+            let names: Vec<String> = refusal.resources.iter().map(|refused| plain(&refused.name)).collect();
+            let _ = writeln!(text, "\n{} refuses {} {}", plain(&proxy.proxy), of.r#type, names.join(", "));
+            let _ = writeln!(text, "  it says: {}", plain(&refusal.message));
+            for line in refusal.resources.iter().flat_map(|refused| &refused.made_by) {
+                let _ = writeln!(text, "  made by: {}", plain(line));
+            }
+        }
+    }
+    text
+}
+
+fn word(state: Sync) -> &'static str {
+    match state {
+        Sync::Synced => "SYNCED",
+        Sync::Stale => "STALE",
+        Sync::Nacked => "NACKED",
+    }
+}
+
+/// Without control characters: names come from proxies, and a terminal obeys what is written to it.
+fn plain(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
+}
+
+/// Columns of equal width, three blanks apart.
+/// Columns of equal width, three blanks apart.
+#[must_use]
+pub fn align<const N: usize>(rows: &[[String; N]]) -> String {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(widths) {
+            let _ = write!(line, "{cell:<width$}   ");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::{Detail, Refusal, Refused, TypeDetail};
+
+    #[test]
+    fn a_table_shows_state_and_refusals() {
+        let refusal = Refusal {
+            message: "bad port".into(),
+            resources: vec![Refused {
+                name: "0.0.0.0_80".into(),
+                made_by: vec!["Service shop/web [a.yaml:1:1]".into()],
+            }],
+            ..Refusal::default()
+        };
+        let types = vec![
+            TypeDetail { r#type: "cds".into(), ..TypeDetail::default() },
+            TypeDetail { r#type: "lds".into(), state: Sync::Nacked, refusal: Some(refusal), ..TypeDetail::default() },
+        ];
+        let detail = Detail { state: Sync::Nacked, protocol: "delta".into(), types, ..Detail::default() };
+        let proxy = SyncStatus {
+            proxy: "web\u{1b}[2J.shop".into(),
+            proxy_version: "0.1.0".into(),
+            mainsheet: detail,
+            ..SyncStatus::default()
+        };
+        let expected = "\
+NAME           STATE    CDS      EDS   LDS      RDS   PROTOCOL   VERSION
+web[2J.shop    NACKED   SYNCED   -     NACKED   -     delta      0.1.0
+
+web[2J.shop refuses lds 0.0.0.0_80
+  it says: bad port
+  made by: Service shop/web [a.yaml:1:1]
+";
+        let expected = expected
+            .replace("web[2J.shop    NACKED", "web[2J.shop   NACKED")
+            .replace("NAME           ", "NAME          ");
+        assert_eq!(table(&[proxy]), expected);
+    }
+}
