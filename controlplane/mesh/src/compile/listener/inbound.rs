@@ -14,9 +14,7 @@ use proto::{
         core::v3::TrafficDirection,
         listener::v3::{FilterChain, FilterChainMatch, Listener, ListenerFilter},
         route::v3::{
-            Route, RouteAction, RouteConfiguration, VirtualHost,
-            route::Action,
-            route_action::{ClusterSpecifier, MaxStreamDuration},
+            Route, RouteAction, RouteConfiguration, VirtualHost, route::Action, route_action::ClusterSpecifier,
         },
     },
     google::protobuf::Duration,
@@ -106,6 +104,9 @@ pub(super) fn plan(scope: &Scope, viewpoint: &Viewpoint, ports: &[InboundInput])
                 // Without capture, an application behind no ingress entry is called directly.
                 let Some(entry) = port.ingress_entry() else { continue };
                 let address = entry.bind.unwrap_or_else(|| port::shared_address(viewpoint));
+                if viewpoint.http_proxy_port == Some(chain.port) && address == port::proxy_address(viewpoint) {
+                    continue;
+                }
                 bound.entry((address, chain.port)).or_insert(chain);
             }
             let listener =
@@ -261,11 +262,7 @@ fn route_configuration(
         cluster_specifier: Some(ClusterSpecifier::Cluster(cluster.to_string())),
         timeout: Some(Duration::default()),
         retry_policy: Some(retry::inbound()),
-        max_stream_duration: Some(MaxStreamDuration {
-            max_stream_duration: Some(Duration::default()),
-            grpc_timeout_header_max: Some(Duration::default()),
-            ..MaxStreamDuration::default()
-        }),
+        max_stream_duration: Some(content::endless()),
         ..RouteAction::default()
     };
     let route = Route {

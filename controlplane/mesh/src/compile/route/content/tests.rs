@@ -127,11 +127,13 @@ fn metadata_name_the_object_and_the_field() {
 }
 
 #[test]
-fn a_timeout_holds_for_grpc_too_and_zero_is_without_end() {
+fn a_timeout_stands_alone_and_zero_is_without_end() {
     let timeout = |timeout| forwarding(&only(HttpRule { timeout, ..fixture::rule("reviews") })).clone();
     let half = timeout(Some(Duration::from_millis(500)));
-    assert_eq!((half.timeout, half.max_grpc_timeout), (Some(duration::of(Duration::from_millis(500))), half.timeout));
+    assert_eq!(half.timeout, Some(duration::of(Duration::from_millis(500))));
+    assert_eq!(half.max_stream_duration, None, "Envoy would ignore the timeout");
     assert_eq!(timeout(Some(Duration::ZERO)), timeout(None));
+    assert_eq!(timeout(None).max_stream_duration, Some(endless()));
 }
 
 #[test]
