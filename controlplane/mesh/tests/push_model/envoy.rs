@@ -125,6 +125,11 @@ impl Envoy {
         }
     }
 
+    /// Whether it asked for a type on this stream.
+    pub(crate) fn asks(&self, kind: ResourceType) -> bool {
+        self.wires.get(&kind).is_some_and(|wire| wire.asked)
+    }
+
     pub(crate) fn is_warming(&self) -> bool {
         self.clusters.values().any(|slot| slot.warming.is_some())
     }
@@ -284,10 +289,10 @@ impl Envoy {
             return;
         }
         self.outbox.extend(std::mem::take(&mut self.withheld));
-        if !self.wires.get(&ResourceType::Cluster).is_some_and(|wire| wire.asked) {
+        if !self.asks(ResourceType::Cluster) {
             self.ask_first(ResourceType::Cluster);
         }
-        if self.has_clusters && !self.wires.get(&ResourceType::Listener).is_some_and(|wire| wire.asked) {
+        if self.has_clusters && !self.asks(ResourceType::Listener) {
             self.ask_first(ResourceType::Listener);
         }
     }
