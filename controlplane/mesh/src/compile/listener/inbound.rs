@@ -193,7 +193,11 @@ fn virtual_inbound(ipv6: bool, transparent: bool, chains: &[InboundChain], confi
 fn undeclared(config: &MeshConfig) -> [FilterChain; 2] {
     let cluster = ClusterName::fixed(INBOUND_PASSTHROUGH);
     let routes = route_configuration(INBOUND_PASSTHROUGH, &cluster, 0, "", 0);
-    let filter = http_connection_manager::filter(format!("{INBOUND_PASSTHROUGH};"), Direction::Inbound(routes), config);
+    let filter = http_connection_manager::filter(
+        format!("{INBOUND_PASSTHROUGH};"),
+        Direction::Inbound(Box::new(routes)),
+        config,
+    );
     let requests = FilterChain {
         name: format!("{VIRTUAL}-catchall-http"),
         transport_socket_connect_timeout: None,
@@ -230,7 +234,10 @@ fn chains_of(chain: &InboundChain, address: IpAddr, takes: &FilterChainMatch, co
     let requests = |takes| {
         let routes = routes_of(chain);
         let prefix = format!("inbound_{address}_{};", chain.port);
-        filter_chain::chain(Some(takes), http_connection_manager::filter(prefix, Direction::Inbound(routes), config))
+        filter_chain::chain(
+            Some(takes),
+            http_connection_manager::filter(prefix, Direction::Inbound(Box::new(routes)), config),
+        )
     };
     let to_application = TcpRoute::to(ClusterName::inbound(chain.port));
     let bytes = |takes| FilterChain {

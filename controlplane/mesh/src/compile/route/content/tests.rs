@@ -47,10 +47,8 @@ fn only(rule: HttpRule) -> Route {
 }
 
 fn forwarding(route: &Route) -> &RouteAction {
-    match route.action.as_ref().unwrap() {
-        Action::Route(action) => action,
-        other => panic!("not forwarded: {other:?}"),
-    }
+    let Some(Action::Route(action)) = &route.action else { panic!("not forwarded: {route:?}") };
+    action
 }
 
 fn shares(route: &Route) -> Vec<(String, u32)> {
@@ -59,7 +57,9 @@ fn shares(route: &Route) -> Vec<(String, u32)> {
         ClusterSpecifier::WeightedClusters(weighted) => {
             weighted.clusters.iter().map(|c| (c.name.clone(), c.weight.unwrap())).collect()
         }
-        other => panic!("unexpected clusters: {other:?}"),
+        ClusterSpecifier::ClusterHeader(_)
+        | ClusterSpecifier::ClusterSpecifierPlugin(_)
+        | ClusterSpecifier::InlineClusterSpecifierPlugin(_) => panic!("unexpected clusters: {route:?}"),
     }
 }
 
