@@ -27,6 +27,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Arguments of the server.
 #[derive(Debug, Clone, clap::Args)]
+#[group(id = "server")]
 pub struct Args {
     /// The directory with the objects of the mesh: every *.yaml, *.yml and *.json in it
     #[arg(long, value_name = "DIR")]

@@ -40,7 +40,7 @@ pub(super) struct Order<'a> {
     pub(super) lanes: &'a Lanes,
     /// Whether the proxy came with a configuration.
     pub(super) is_resumed: bool,
-    /// Whether all that the proxy holds is known: see [`super::Automaton::is_fenced`].
+    /// Whether all that the proxy has and that names clusters is known: see [`super::Automaton::is_fenced`].
     pub(super) is_fenced: bool,
     pub(super) in_use: OnceCell<InUse>,
 }
@@ -77,7 +77,7 @@ impl Order<'_> {
         let held = lane.sent.get(&resource.name);
         if lane.refuses(resource) {
             // Something has to come, a warming cluster waits for it: the good version that is in force.
-            return held.filter(|_| due.forced).map_or(Verdict::Drop, |held| Verdict::Send(Arc::clone(held)));
+            return again(due, held.filter(|held| held.version != resource.version));
         }
         let is_held = held.is_some_and(|held| held.version == resource.version);
         if is_held && !due.forced && !lane.doubtful.contains_key(&resource.name) {
@@ -99,8 +99,10 @@ impl Order<'_> {
             (ResourceType::Cluster, true) if self.in_use().contains(name) => Verdict::Hold,
             // A proxy that follows all clusters or listeners drops what belonged to them by itself. Until it does, the
             // old endpoints and routes serve what it still holds.
-            (ResourceType::Endpoint, true) if clusters_tell => resent(lane, name, due),
-            (ResourceType::Route, true) if listeners_tell => resent(lane, name, due),
+            (ResourceType::Endpoint, true) if clusters_tell => {
+                again(due, lane.sent.get(name).or_else(|| self.endpoints_in_flight(name)))
+            }
+            (ResourceType::Route, true) if listeners_tell => again(due, lane.sent.get(name)),
             (_, true) if self.protocol == Protocol::Delta || is_complete(lane.kind) => Verdict::Remove,
             (_, true) => Verdict::Drop,
             (ResourceType::Endpoint, false) if clusters_tell => match self.endpoints_in_flight(name) {
@@ -235,7 +237,7 @@ impl InUse {
     }
 }
 
-/// What the proxy holds of a name, once more if something waits for it.
-fn resent(lane: &Lane, name: &str, due: Due) -> Verdict {
-    lane.sent.get(name).filter(|_| due.forced).map_or(Verdict::Drop, |held| Verdict::Send(Arc::clone(held)))
+/// What the proxy holds already, once more if something waits for it.
+fn again(due: Due, held: Option<&Arc<Resource>>) -> Verdict {
+    held.filter(|_| due.forced).map_or(Verdict::Drop, |held| Verdict::Send(Arc::clone(held)))
 }

@@ -8,7 +8,7 @@ use proto::type_url::ResourceType::{self, Cluster, Endpoint, Listener, Route};
 
 use crate::{
     proxy::{DELTA, Proxy, SOTW},
-    snapshots::{plain, snapshot_of},
+    snapshots::{plain, snapshot},
 };
 
 /// Types that can be asked for as a whole, and whose responses in the state of the world are complete.
@@ -19,7 +19,7 @@ const ALL: [ResourceType; 4] = [Cluster, Listener, Route, Endpoint];
 
 /// Resources of one type with their contents.
 fn world(kind: ResourceType, resources: &[(&'static str, u32)]) -> Arc<Snapshot> {
-    snapshot_of(&resources.iter().map(|(name, content)| plain(kind, name, *content)).collect::<Vec<_>>())
+    snapshot(resources.iter().map(|(name, content)| plain(kind, name, *content)))
 }
 
 fn abcd(kind: ResourceType) -> Arc<Snapshot> {
@@ -161,12 +161,12 @@ fn sotw_11_who_drops_all_gets_nothing() {
 fn sotw_12_several_types_share_a_stream() {
     for (kind, other) in [(Cluster, Listener), (Route, Endpoint)] {
         let parts = |content| [plain(kind, "a", 1), plain(kind, "b", content), plain(other, "b", 1)];
-        let mut proxy = Proxy::new(SOTW, &snapshot_of(&parts(1)));
+        let mut proxy = Proxy::new(SOTW, &snapshot(parts(1)));
         proxy.wants(kind, &["b"]);
         proxy.takes(kind, &["b"]);
         proxy.wants(other, &["b"]);
         proxy.takes(other, &["b"]);
-        proxy.aim(&snapshot_of(&parts(2)));
+        proxy.aim(&snapshot(parts(2)));
         proxy.takes(kind, &["b"]);
         proxy.gets_nothing();
     }

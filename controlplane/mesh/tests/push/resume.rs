@@ -121,6 +121,16 @@ fn a_route_of_a_proxy_that_asks_for_clusters_last_waits_for_them() {
 }
 
 #[test]
+fn a_cluster_that_warms_gets_endpoints_though_it_left_the_target_before_they_were_asked_for() {
+    let mut proxy = Proxy::new(DELTA, &snapshot([cluster("v1", 2), endpoints("v1", 2)]));
+    proxy.comes_back(Cluster, &[], &[("v1", "0000000000000001")]);
+    proxy.gets(Cluster, &["v1"], &[]);
+    proxy.aim(&snapshot([]));
+    proxy.comes_back(Endpoint, &["v1"], &[("v1", "0000000000000002")]);
+    proxy.takes(Endpoint, &["v1"]);
+}
+
+#[test]
 fn names_that_a_proxy_brings_along_but_does_not_want_are_nothing_to_it() {
     let mut proxy = Proxy::new(DELTA, &snapshot([route("web", 1)]));
     proxy.comes_back(Route, &["web"], &[("other", "0123456789abcdef")]);

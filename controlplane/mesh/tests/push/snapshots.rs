@@ -74,11 +74,7 @@ pub(crate) fn route(name: &'static str, content: u32) -> Part {
     plain(ResourceType::Route, name, content)
 }
 
-pub(crate) fn snapshot<const N: usize>(parts: [Part; N]) -> Arc<Snapshot> {
-    snapshot_of(&parts)
-}
-
-pub(crate) fn snapshot_of(parts: &[Part]) -> Arc<Snapshot> {
+pub(crate) fn snapshot(parts: impl IntoIterator<Item = Part>) -> Arc<Snapshot> {
     let mut snapshot = Snapshot::default();
     for part in parts {
         snapshot.of_mut(part.kind).expect("a set for each type").insert(part.build());

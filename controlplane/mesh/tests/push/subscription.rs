@@ -10,7 +10,7 @@ use proto::type_url::ResourceType::{self, Cluster, Endpoint, Listener, Route};
 
 use crate::{
     proxy::{DELTA, Proxy, SOTW},
-    snapshots::{fixed, listener, plain, snapshot, snapshot_of},
+    snapshots::{fixed, listener, plain, snapshot},
 };
 
 fn delta(kind: ResourceType, subscribe: &[&str], unsubscribe: &[&str], nonce: &str) -> Request {
@@ -195,7 +195,7 @@ fn a_change_that_is_taken_back_before_it_is_sent_is_not_sent() {
 fn responses_under_way_are_bounded() {
     let names: Vec<String> = (0..20).map(|i| format!("r{i:02}")).collect();
     let parts: Vec<_> = names.iter().map(|name| plain(Route, name.clone().leak(), 1)).collect();
-    let mut proxy = Proxy::new(DELTA, &snapshot_of(&parts));
+    let mut proxy = Proxy::new(DELTA, &snapshot(parts));
     let mut sent = Vec::new();
     for name in &names {
         proxy.wants(Route, &[name.as_str()]);

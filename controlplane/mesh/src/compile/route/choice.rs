@@ -6,10 +6,7 @@
 use std::collections::HashMap;
 
 use crate::{
-    compile::{
-        scope::{Scope, covering_wildcards},
-        viewpoint::Viewpoint,
-    },
+    compile::{scope::Scope, viewpoint::Viewpoint},
     model::{
         Hostname, Kind, Labels, Namespace, Object, ObjectId, Shared,
         virtual_service::{GatewayName, HttpAction, HttpMatch, HttpRule, L4Match, VirtualService},
@@ -73,7 +70,7 @@ impl<'a> ByHost<'a> {
         if !self.has_wildcards {
             return None;
         }
-        covering_wildcards(host).find_map(|wildcard| self.naming(&wildcard).iter().find_map(|vs| choose(vs)))
+        host.wildcards().find_map(|wildcard| self.naming(&wildcard).iter().find_map(|vs| choose(vs)))
     }
 }
 
@@ -92,7 +89,9 @@ pub(crate) fn http_rules(
         .filter_map(|(place, rule)| {
             let matches = chosen_matches(rule, port, viewpoint)?;
             let delegate = match &rule.action {
-                HttpAction::Delegate { name, namespace } => Some(delegated(name, namespace, port, viewpoint, delegates)?),
+                HttpAction::Delegate { name, namespace } => {
+                    Some(delegated(name, namespace, port, viewpoint, delegates)?)
+                }
                 HttpAction::Route(_) | HttpAction::Redirect(_) | HttpAction::DirectResponse { .. } => None,
             };
             Some(ChosenRule { rule: place, matches, delegate })

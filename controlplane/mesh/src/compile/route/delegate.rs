@@ -75,8 +75,12 @@ fn narrower(root: Option<&StringMatch>, leaf: Option<&StringMatch>) -> Option<Op
     };
     let within = match (root, leaf) {
         (StringMatch::Exact(root), StringMatch::Exact(leaf)) => root == leaf,
-        (StringMatch::Prefix(root), StringMatch::Exact(leaf) | StringMatch::Prefix(leaf)) => leaf.starts_with(root.as_str()),
-        (StringMatch::Exact(_), StringMatch::Prefix(_)) | (StringMatch::Regex(_), _) | (_, StringMatch::Regex(_)) => false,
+        (StringMatch::Prefix(root), StringMatch::Exact(leaf) | StringMatch::Prefix(leaf)) => {
+            leaf.starts_with(root.as_str())
+        }
+        (StringMatch::Exact(_), StringMatch::Prefix(_)) | (StringMatch::Regex(_), _) | (_, StringMatch::Regex(_)) => {
+            false
+        }
     };
     within.then(|| Some(leaf.clone()))
 }

@@ -34,8 +34,7 @@ pub(crate) fn names(service: &Service, caller: &Namespace, domain: &str) -> Name
     names.others.extend(service.addresses.iter().filter(|a| a.is_single()).map(|a| address_domain(a.ip)));
     if service.resolution == Resolution::Headless && service.registry == Registry::Kubernetes {
         let spellings = std::iter::once(&names.own).chain(&names.others);
-        let of_pods: Vec<String> =
-            spellings.filter(|name| !is_address(name)).map(|name| format!("*.{name}")).collect();
+        let of_pods: Vec<String> = spellings.filter(|name| !is_address(name)).map(|name| format!("*.{name}")).collect();
         names.others.extend(of_pods);
     }
     names

@@ -16,8 +16,8 @@ use crate::{
         protocol::Protocol,
         service::{Address, Registry, Resolution, Service, ServicePort, TargetPort, TrafficDistribution},
         virtual_service::{
-            Destination, GatewayName, HeaderChanges, HttpAction, HttpDestination, HttpMatch, HttpRule, TcpRule, TlsRule,
-            VirtualService,
+            Destination, GatewayName, HeaderChanges, HttpAction, HttpDestination, HttpMatch, HttpRule, TcpRule,
+            TlsRule, VirtualService,
         },
         visibility::ExportTo,
     },
@@ -33,7 +33,8 @@ pub(crate) fn labels(pairs: &[(&str, &str)]) -> Labels {
 
 /// A short name is one of `default`.
 pub(crate) fn host(name: &str) -> Hostname {
-    let full = if name.contains('.') || name == "*" { name.to_owned() } else { format!("{name}.default.svc.cluster.local") };
+    let full =
+        if name.contains('.') || name == "*" { name.to_owned() } else { format!("{name}.default.svc.cluster.local") };
     Hostname::parse(&full).unwrap()
 }
 
@@ -167,12 +168,6 @@ pub(crate) struct Mesh(Scope);
 impl Mesh {
     pub(crate) fn new() -> Self {
         Self(Scope::empty(namespace("default"), mesh_config(MeshConfig::default())))
-    }
-
-    pub(crate) fn config(mut self, config: MeshConfig) -> Self {
-        self.0.outbound_policy = config.outbound_traffic_policy;
-        self.0.config = mesh_config(config);
-        self
     }
 
     pub(crate) fn registry_only(mut self) -> Self {

@@ -1,12 +1,11 @@
 //! What of a route a proxyless gRPC client takes: matches, clusters, timeouts, retries by gRPC status, hashing by header.
 
 use proto::envoy::config::route::v3::{
-    RetryPolicy, Route, RouteAction,
+    RetryPolicy, Route, RouteAction, WeightedCluster,
     retry_policy::RetryBackOff,
     route::Action,
     route_action::{ClusterSpecifier, HashPolicy, MaxStreamDuration, hash_policy::PolicySpecifier},
     weighted_cluster::ClusterWeight,
-    WeightedCluster,
 };
 
 /// The statuses that a gRPC client retries.
@@ -31,10 +30,8 @@ fn reduce_action(action: RouteAction) -> RouteAction {
     let duration = action.timeout.filter(|timeout| timeout.seconds > 0 || timeout.nanos > 0);
     RouteAction {
         cluster_specifier: action.cluster_specifier.map(reduce_clusters),
-        max_stream_duration: duration.map(|duration| MaxStreamDuration {
-            max_stream_duration: Some(duration),
-            ..MaxStreamDuration::default()
-        }),
+        max_stream_duration: duration
+            .map(|duration| MaxStreamDuration { max_stream_duration: Some(duration), ..MaxStreamDuration::default() }),
         retry_policy: action.retry_policy.and_then(reduce_retries),
         hash_policy: action.hash_policy.into_iter().filter(is_by_header).collect(),
         ..RouteAction::default()

@@ -103,7 +103,8 @@ mod tests {
 
     #[test]
     fn the_later_layer_comes_later_and_so_wins() {
-        let headers = changes(&[&request(&[("x-a", "route")], &[], &[]), &request(&[("x-a", "destination")], &[], &[])]);
+        let headers =
+            changes(&[&request(&[("x-a", "route")], &[], &[]), &request(&[("x-a", "destination")], &[], &[])]);
         let values: Vec<String> = added(&headers).into_iter().map(|(_, value, _)| value).collect();
         assert_eq!(values, ["route", "destination"]);
     }

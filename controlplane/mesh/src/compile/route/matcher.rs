@@ -14,7 +14,7 @@ use crate::model::{
 };
 
 /// Every request.
-pub(super) fn everything() -> RouteMatch {
+pub(crate) fn everything() -> RouteMatch {
     RouteMatch { path_specifier: Some(PathSpecifier::Prefix("/".to_owned())), ..RouteMatch::default() }
 }
 
@@ -120,7 +120,8 @@ mod tests {
 
     #[test]
     fn paths_match_exactly_by_prefix_or_by_expression() {
-        let specifier = |uri| route_match(&HttpMatch { uri: Some(uri), ..HttpMatch::default() }).path_specifier.unwrap();
+        let specifier =
+            |uri| route_match(&HttpMatch { uri: Some(uri), ..HttpMatch::default() }).path_specifier.unwrap();
         assert_eq!(specifier(exact("/a")), PathSpecifier::Path("/a".into()));
         assert_eq!(specifier(StringMatch::Prefix("/a".into())), PathSpecifier::Prefix("/a".into()));
         assert_eq!(specifier(StringMatch::Regex("/a.*".into())), PathSpecifier::SafeRegex(regex_matcher("/a.*")));
@@ -153,10 +154,7 @@ mod tests {
     #[test]
     fn an_excluded_value_is_also_excluded_by_absence() {
         let condition = HttpMatch {
-            without_headers: vec![
-                ("x-a".into(), ValueMatch::Present),
-                ("x-b".into(), ValueMatch::Value(exact("1"))),
-            ],
+            without_headers: vec![("x-a".into(), ValueMatch::Present), ("x-b".into(), ValueMatch::Value(exact("1")))],
             ..HttpMatch::default()
         };
         let headers = route_match(&condition).headers;

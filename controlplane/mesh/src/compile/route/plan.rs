@@ -14,19 +14,14 @@ use super::{
     choice::{self, ByHost},
     destination,
     domains::{self, Candidate, Names},
-    fallback,
-    port,
+    fallback, port,
 };
 use crate::{
     compile::{
         scope::{Scope, ScopedService},
         viewpoint::Viewpoint,
     },
-    model::{
-        Hostname, Object, Shared,
-        service::{Registry, Resolution},
-        virtual_service::VirtualService,
-    },
+    model::{Hostname, Object, Shared, service::Resolution, virtual_service::VirtualService},
 };
 
 /// Longest body of a direct response, in bytes; Envoy's own limit is 4 KiB.
@@ -131,7 +126,7 @@ impl<'a> Planner<'a> {
             by_host: ByHost::new(scope),
             ports: port::with_requests(scope),
             aliases: aliases(scope),
-            ranks: in_precedence(scope).into_iter().map(Hostname::as_str).zip(1..).collect(),
+            ranks: port::in_precedence(scope).into_iter().map(Hostname::as_str).zip(1..).collect(),
         }
     }
 
@@ -216,12 +211,7 @@ impl<'a> Planner<'a> {
 
     /// Hosts of VirtualServices that no service of the port has: they are served where another host of the same
     /// VirtualService is, or on port 80 when there is none anywhere.
-    fn add_foreign_hosts(
-        &self,
-        port: u16,
-        services: &[&ScopedService],
-        candidates: &mut BTreeMap<&'a str, Candidate>,
-    ) {
+    fn add_foreign_hosts(&self, port: u16, services: &[&ScopedService], candidates: &mut BTreeMap<&'a str, Candidate>) {
         let at_port: BTreeSet<&str> = services.iter().map(|s| s.service.service.hostname.as_str()).collect();
         for virtual_service in &self.scope.virtual_services {
             let hosts = &virtual_service.spec.hosts;
@@ -269,7 +259,8 @@ impl<'a> Planner<'a> {
     /// The explicit proxy: every port at once, so the port in the `Host` of a request counts; without one it is 80.
     fn http_proxy(&self) -> RoutePlan {
         let ports: BTreeSet<u16> = self.ports.keys().copied().chain([HTTP_PORT]).collect();
-        let candidates = ports.into_iter().flat_map(|port| self.candidates(port).into_iter().map(move |c| at_port(c, port)));
+        let candidates =
+            ports.into_iter().flat_map(|port| self.candidates(port).into_iter().map(move |c| at_port(c, port)));
         let hosts = self.finish(candidates.collect());
         RoutePlan { name: HTTP_PROXY.into(), head: head(HTTP_PROXY, IgnorePort::No), hosts }
     }
@@ -288,20 +279,6 @@ fn at_port(candidate: Candidate, port: u16) -> Candidate {
         }
     }
     Candidate { domains, declared, ..candidate }
-}
-
-/// The services in the order in which they keep what several want: those of Kubernetes, then the oldest, then by name.
-pub(crate) fn in_precedence(scope: &Scope) -> Vec<&Hostname> {
-    let mut hosts: Vec<(bool, i64, &Hostname)> = scope
-        .services
-        .iter()
-        .map(|(host, scoped)| {
-            let foreign = scoped.service.service.registry != Registry::Kubernetes;
-            (foreign, scoped.service.created.unwrap_or(i64::MIN), host)
-        })
-        .collect();
-    hosts.sort_unstable();
-    hosts.into_iter().map(|(_, _, host)| host).collect()
 }
 
 fn aliases(scope: &Scope) -> BTreeMap<&Hostname, Vec<&ScopedService>> {

@@ -6,9 +6,7 @@ use proto::{
     envoy::{
         config::route::v3::{
             RetryPolicy,
-            retry_policy::{
-                RetryBackOff, RetryHostPredicate, RetryPriority, retry_host_predicate, retry_priority,
-            },
+            retry_policy::{RetryBackOff, RetryHostPredicate, RetryPriority, retry_host_predicate, retry_priority},
         },
         extensions::retry::{
             host::previous_hosts::v3::PreviousHostsPredicate,
@@ -65,11 +63,7 @@ pub(super) fn policy(own: Option<&Retries>, config: &MeshConfig) -> Option<Retry
 
 /// Retries of the last hop, from a proxy to its own application: only what the application never saw.
 pub(crate) fn inbound() -> RetryPolicy {
-    RetryPolicy {
-        retry_on: "reset-before-request".to_owned(),
-        num_retries: Some(ATTEMPTS),
-        ..RetryPolicy::default()
-    }
+    RetryPolicy { retry_on: "reset-before-request".to_owned(), num_retries: Some(ATTEMPTS), ..RetryPolicy::default() }
 }
 
 fn conditions(retry_on: &[String], codes: &[u32]) -> String {

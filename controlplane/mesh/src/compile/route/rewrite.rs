@@ -53,6 +53,9 @@ mod tests {
         assert_eq!(applied(Some(&text), None).prefix_rewrite, "/new");
         let regex = Rewrite { uri_regex: Some(("/a/(.*)".into(), r"/b/\1".into())), ..text };
         let action = applied(Some(&regex), None);
-        assert_eq!((action.prefix_rewrite.as_str(), action.regex_rewrite.unwrap().substitution.as_str()), ("", r"/b/\1"));
+        assert_eq!(
+            (action.prefix_rewrite.as_str(), action.regex_rewrite.unwrap().substitution.as_str()),
+            ("", r"/b/\1")
+        );
     }
 }

@@ -16,7 +16,8 @@ use crate::{
         },
     },
     model::virtual_service::{
-        AbortStatus, Cors, Fault, FaultAbort, FaultDelay, HeaderOperations, Millionths, Mirror, Redirect, Retries, Rewrite,
+        AbortStatus, Cors, Fault, FaultAbort, FaultDelay, HeaderOperations, Millionths, Mirror, Redirect, Retries,
+        Rewrite,
     },
 };
 
@@ -46,10 +47,8 @@ fn only(rule: HttpRule) -> Route {
 }
 
 fn forwarding(route: &Route) -> &RouteAction {
-    match route.action.as_ref().unwrap() {
-        Action::Route(action) => action,
-        other => panic!("not forwarded: {other:?}"),
-    }
+    let Some(Action::Route(action)) = &route.action else { panic!("not forwarded: {route:?}") };
+    action
 }
 
 fn shares(route: &Route) -> Vec<(String, u32)> {
@@ -58,7 +57,9 @@ fn shares(route: &Route) -> Vec<(String, u32)> {
         ClusterSpecifier::WeightedClusters(weighted) => {
             weighted.clusters.iter().map(|c| (c.name.clone(), c.weight.unwrap())).collect()
         }
-        other => panic!("unexpected clusters: {other:?}"),
+        ClusterSpecifier::ClusterHeader(_)
+        | ClusterSpecifier::ClusterSpecifierPlugin(_)
+        | ClusterSpecifier::InlineClusterSpecifierPlugin(_) => panic!("unexpected clusters: {route:?}"),
     }
 }
 
@@ -83,7 +84,8 @@ fn a_service_alone_gets_everything_with_the_default_retries() {
 
 #[test]
 fn weights_split_and_a_weight_of_zero_drops_its_leg() {
-    let route = only(to(vec![fixture::leg("reviews/v1", 90), fixture::leg("reviews/v2", 0), fixture::leg("ratings", 10)]));
+    let route =
+        only(to(vec![fixture::leg("reviews/v1", 90), fixture::leg("reviews/v2", 0), fixture::leg("ratings", 10)]));
     assert_eq!(
         shares(&route),
         [
@@ -125,11 +127,13 @@ fn metadata_name_the_object_and_the_field() {
 }
 
 #[test]
-fn a_timeout_holds_for_grpc_too_and_zero_is_without_end() {
+fn a_timeout_stands_alone_and_zero_is_without_end() {
     let timeout = |timeout| forwarding(&only(HttpRule { timeout, ..fixture::rule("reviews") })).clone();
     let half = timeout(Some(Duration::from_millis(500)));
-    assert_eq!((half.timeout, half.max_grpc_timeout), (Some(duration::of(Duration::from_millis(500))), half.timeout));
+    assert_eq!(half.timeout, Some(duration::of(Duration::from_millis(500))));
+    assert_eq!(half.max_stream_duration, None, "Envoy would ignore the timeout");
     assert_eq!(timeout(Some(Duration::ZERO)), timeout(None));
+    assert_eq!(timeout(None).max_stream_duration, Some(endless()));
 }
 
 #[test]
@@ -244,9 +248,12 @@ fn a_host_header_of_one_leg_rewrites_the_host_of_that_leg() {
 
 #[test]
 fn hashing_of_a_destination_is_a_policy_of_the_route() {
-    let mesh = Mesh::new()
-        .service(fixture::service("reviews").port(9080, "http").hashed(HashKey::SourceIp))
-        .virtual_service("vs", &["reviews"], vec![to(vec![fixture::leg("reviews/v1", 1), fixture::leg("reviews/v2", 1)])]);
+    let mesh =
+        Mesh::new().service(fixture::service("reviews").port(9080, "http").hashed(HashKey::SourceIp)).virtual_service(
+            "vs",
+            &["reviews"],
+            vec![to(vec![fixture::leg("reviews/v1", 1), fixture::leg("reviews/v2", 1)])],
+        );
     let host = compiled(&mesh);
     assert_eq!(forwarding(&host.message.routes[0]).hash_policy.len(), 1, "once for two subsets");
     assert!(host.provenance.iter().any(|origin| origin.object.to_string() == "DestinationRule default/reviews"));
@@ -258,7 +265,11 @@ fn hashing_of_a_destination_is_a_policy_of_the_route() {
 fn a_delegates_rules_stand_in_place_of_the_rule() {
     let prefix = |path: &str| HttpMatch { uri: Some(StringMatch::Prefix(path.into())), ..HttpMatch::default() };
     let mesh = mesh()
-        .virtual_service("vs", &["reviews"], vec![fixture::delegating("leaf").when(prefix("/a")), fixture::rule("reviews")])
+        .virtual_service(
+            "vs",
+            &["reviews"],
+            vec![fixture::delegating("leaf").when(prefix("/a")), fixture::rule("reviews")],
+        )
         .delegate(
             "leaf",
             vec![fixture::rule("ratings").when(prefix("/a/b")), fixture::rule("many").when(prefix("/z"))],
@@ -274,8 +285,11 @@ fn a_delegates_rules_stand_in_place_of_the_rule() {
 #[test]
 fn long_texts_are_cut() {
     let name = "n".repeat(5000);
-    let condition =
-        HttpMatch { uri: Some(StringMatch::Exact(format!("/{name}"))), stat_prefix: name.clone(), ..HttpMatch::default() };
+    let condition = HttpMatch {
+        uri: Some(StringMatch::Exact(format!("/{name}"))),
+        stat_prefix: name.clone(),
+        ..HttpMatch::default()
+    };
     let route = only(HttpRule { name, ..fixture::rule("reviews") }.when(condition));
     assert_eq!((route.name.len(), route.stat_prefix.len()), (STAT_LEN_MAX, STAT_LEN_MAX));
     assert_eq!(route.decorator.unwrap().operation.len(), STAT_LEN_MAX);
@@ -287,10 +301,8 @@ fn a_grpc_client_gets_what_it_understands() {
         query_params: vec![("q".into(), crate::model::string_match::ValueMatch::Present)],
         ..HttpMatch::default()
     };
-    let fault = Fault {
-        delay: Some(FaultDelay { duration: Duration::from_secs(2), share: Millionths(1) }),
-        abort: None,
-    };
+    let fault =
+        Fault { delay: Some(FaultDelay { duration: Duration::from_secs(2), share: Millionths(1) }), abort: None };
     let mesh = mesh().virtual_service(
         "vs",
         &["reviews"],
@@ -304,10 +316,8 @@ fn a_grpc_client_gets_what_it_understands() {
             },
         ],
     );
-    let viewpoint = crate::compile::viewpoint::Viewpoint {
-        kind: crate::compile::viewpoint::ProxyKind::Grpc,
-        ..fixture::sidecar()
-    };
+    let viewpoint =
+        crate::compile::viewpoint::Viewpoint { kind: crate::compile::viewpoint::ProxyKind::Grpc, ..fixture::sidecar() };
     let plans = route::plan(&mesh.scope(), &viewpoint);
     let plan = plans.iter().find(|plan| plan.name.ends_with("reviews.default.svc.cluster.local")).unwrap();
     let host = route::virtual_host(&plan.hosts[0]);

@@ -85,9 +85,11 @@ fn a_virtual_service_holds_for_the_service_in_all_its_spellings() {
 #[test]
 fn a_virtual_service_without_a_rule_for_here_leaves_the_service_alone() {
     let elsewhere = HttpMatch { port: Some(1), ..HttpMatch::default() };
-    let mesh = bookinfo()
-        .virtual_service("none", &["reviews"], vec![])
-        .virtual_service("elsewhere", &["reviews"], vec![fixture::rule("reviews").when(elsewhere)]);
+    let mesh = bookinfo().virtual_service("none", &["reviews"], vec![]).virtual_service(
+        "elsewhere",
+        &["reviews"],
+        vec![fixture::rule("reviews").when(elsewhere)],
+    );
     assert_eq!(followed(&mesh, "9080", "reviews.default.svc.cluster.local:9080"), "-");
     let mesh = mesh.virtual_service("here", &["reviews"], vec![fixture::rule("reviews")]);
     assert_eq!(followed(&mesh, "9080", "reviews.default.svc.cluster.local:9080"), "here");
@@ -104,17 +106,16 @@ fn a_foreign_host_is_served_on_port_80_under_its_very_name() {
 #[test]
 fn a_foreign_host_is_served_where_another_host_of_its_virtual_service_is() {
     let mesh = bookinfo().virtual_service("vs", &["foreign.example.com", "reviews"], vec![fixture::rule("reviews")]);
-    assert_eq!(
-        domains_of(&mesh, &fixture::sidecar(), "9080", "foreign.example.com:9080"),
-        ["foreign.example.com"]
-    );
+    assert_eq!(domains_of(&mesh, &fixture::sidecar(), "9080", "foreign.example.com:9080"), ["foreign.example.com"]);
 }
 
 #[test]
 fn a_virtual_service_named_like_a_short_form_takes_that_form_alone() {
-    let mesh = Mesh::new()
-        .service(fixture::service("web").port(80, "http"))
-        .virtual_service("vs", &["web.default"], vec![fixture::rule("web")]);
+    let mesh = Mesh::new().service(fixture::service("web").port(80, "http")).virtual_service(
+        "vs",
+        &["web.default"],
+        vec![fixture::rule("web")],
+    );
     assert_eq!(domains_of(&mesh, &fixture::sidecar(), "80", "web.default:80"), ["web.default"]);
     let web = domains_of(&mesh, &fixture::sidecar(), "80", "web.default.svc.cluster.local:80");
     assert!(!web.contains(&"web.default".to_owned()) && web.contains(&"web".to_owned()));
@@ -152,9 +153,11 @@ fn an_alias_is_another_name_of_its_target() {
 
 #[test]
 fn an_alias_that_a_virtual_service_names_has_rules_of_its_own() {
-    let mesh = bookinfo()
-        .service(fixture::alias("stars", "reviews"))
-        .virtual_service("vs", &["stars"], vec![fixture::rule("details")]);
+    let mesh = bookinfo().service(fixture::alias("stars", "reviews")).virtual_service(
+        "vs",
+        &["stars"],
+        vec![fixture::rule("details")],
+    );
     assert_eq!(followed(&mesh, "9080", "stars.default.svc.cluster.local:9080"), "vs");
     let stars = domains_of(&mesh, &fixture::sidecar(), "9080", "stars.default.svc.cluster.local:9080");
     assert!(stars.contains(&"stars".to_owned()));
