@@ -4,7 +4,7 @@
 //! change replaces single load assignments here, and the snapshots of those viewpoints take the set over as it is.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
 };
 
@@ -186,7 +186,8 @@ pub(super) fn replace(set: &mut ResourceSet, old: &Unit, new: &Unit) {
     if Arc::ptr_eq(old, new) {
         return;
     }
-    for resource in old.iter().filter(|old| new.iter().all(|new| new.name != old.name)) {
+    let names: HashSet<&str> = new.iter().map(|resource| &*resource.name).collect();
+    for resource in old.iter().filter(|old| !names.contains(&*old.name)) {
         set.remove(&resource.name);
     }
     for resource in new.iter() {
