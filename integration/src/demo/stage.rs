@@ -159,6 +159,18 @@ impl Stage {
         Ok(sum)
     }
 
+    /// Fails unless every Envoy is connected and, as far as the control plane knows, holds what it should.
+    ///
+    /// # Errors
+    /// One does not, or the control plane does not answer.
+    pub async fn ensure_synced(&self) -> Result<()> {
+        let proxies = self.control_plane.json("/debug/syncz").await?;
+        let states = proxies.as_array().into_iter().flatten().filter_map(|proxy| proxy.pointer("/mainsheet/state"));
+        let synced = states.filter(|state| *state == "SYNCED").count();
+        ensure!(synced == self.sidecars.len(), "{synced} of {} are in sync", self.sidecars.len());
+        Ok(())
+    }
+
     /// Sets the counters of an application back and tells it how to behave from now on.
     ///
     /// # Errors

@@ -56,6 +56,7 @@ pub(super) async fn restart(guide: &mut Guide<'_>) -> Result<String> {
     guide.stage().control_plane().kill();
     tokio::time::sleep(PAUSE).await;
     guide.stage().control_plane().restart().await?;
+    guide.all_synced().await?;
     // It is the one that serves now: an edit takes effect.
     guide.apply("seeds/blue-green-v2.yaml").await?;
     guide.to_reviews().await.ensure_only("v2")?;

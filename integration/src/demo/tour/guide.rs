@@ -1,6 +1,9 @@
 //! What scenes are played with: files are applied and taken away, requests sent and counted.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 
@@ -19,7 +22,6 @@ use crate::{
 
 /// The Envoys have settled when they took no update for so long.
 const QUIET: Duration = Duration::from_millis(250);
-const POLL: Duration = Duration::from_millis(50);
 /// Independent draws leave this many standard deviations once in 150,000 times.
 const DEVIATIONS: f64 = 4.5;
 
@@ -131,22 +133,26 @@ impl<'a> Guide<'a> {
         Ok(self.stage.updates().await?.0)
     }
 
-    /// Waits until the Envoys took more updates than `before` and then none for a while.
+    /// Waits until the Envoys took more updates than `before`, all hold what they should, and they took none for a while.
     pub(super) async fn settled(&self, before: u64) -> Result<()> {
-        let mut last = wait::until("an Envoy to take the change", async || {
+        let mut last = before;
+        let mut quiet_since = Instant::now();
+        wait::until("the Envoys to take the change", async || {
             let taken = self.taken().await?;
-            ensure!(taken > before, "none did");
-            Ok(taken)
+            if taken != last || taken == before {
+                (last, quiet_since) = (taken, Instant::now());
+            }
+            ensure!(taken > before, "none took anything");
+            self.stage.ensure_synced().await?;
+            ensure!(quiet_since.elapsed() >= QUIET, "they still take updates");
+            Ok(())
         })
-        .await?;
-        let mut quiet = Duration::ZERO;
-        while quiet < QUIET {
-            tokio::time::sleep(POLL).await;
-            let taken = self.taken().await?;
-            quiet = if taken == last { quiet + POLL } else { Duration::ZERO };
-            last = taken;
-        }
-        Ok(())
+        .await
+    }
+
+    /// Waits until every Envoy is connected and holds what it should.
+    pub(super) async fn all_synced(&self) -> Result<()> {
+        wait::until("every Envoy to be connected", async || self.stage.ensure_synced().await).await
     }
 
     /// Lets an application misbehave until the end of the scene, and sets its counters back.
