@@ -53,7 +53,7 @@ impl Ledger {
             if let Some(edge) = edge(key)
                 && (more > 0 || matches!(key.count, Count::Answered))
             {
-                new.entry(edge).or_default().add(&key.count, more);
+                new.entry(edge).or_default().add(key, more);
             }
         }
         for (edge, calls) in &new {
@@ -81,13 +81,16 @@ impl Ledger {
 }
 
 impl Calls {
-    fn add(&mut self, count: &Count, more: u64) {
-        match count {
+    fn add(&mut self, key: &Key, more: u64) {
+        match &key.count {
             Count::Answered => self.answered += more,
             Count::Failed => self.failed += more,
             Count::Sent(host) => {
-                let version = version_at(host.ip()).unwrap_or("outside");
-                *self.versions.entry(version.to_owned()).or_default() += more;
+                let version = match key.called {
+                    Called::Application => pod(key.pod).map(|pod| pod.version),
+                    Called::Service(_) | Called::Fault => version_at(host.ip()),
+                };
+                *self.versions.entry(version.unwrap_or("outside").to_owned()).or_default() += more;
             }
             Count::Took(span) => *self.took.entry(*span).or_default() += more,
         }
@@ -188,16 +191,22 @@ mod tests {
     fn only_visitors_are_counted_where_calls_arrive() {
         let mut ledger = Ledger::over(1);
         let arrived = |pod| key(pod, Called::Application, Count::Answered);
-        ledger.add(Reading::from([(arrived("productpage-v1"), 2), (arrived("reviews-v1"), 2)]));
-        assert_eq!(ledger.total().map(|(edge, _)| edge.caller.as_str()).collect::<Vec<_>>(), ["visitors"]);
+        let application = Count::Sent("127.0.0.1:19010".parse().unwrap());
+        ledger.add(Reading::from([
+            (arrived("productpage-v1"), 2),
+            (key("productpage-v1", Called::Application, application), 2),
+            (arrived("reviews-v1"), 2),
+        ]));
+        let edges: Vec<_> = ledger.total().map(|(edge, calls)| (edge.caller.as_str(), calls.versions["v1"])).collect();
+        assert_eq!(edges, [("visitors", 2)]);
     }
 
     #[test]
     fn percentiles_lie_inside_the_span_that_holds_them() {
         let mut calls = Calls::default();
         assert_eq!(calls.percentile_us(50), None);
-        calls.add(&Count::Took(Span { from_us: 1_000, width_us: 100 }), 98);
-        calls.add(&Count::Took(Span { from_us: 90_000, width_us: 10_000 }), 2);
+        calls.add(&reviews(Count::Took(Span { from_us: 1_000, width_us: 100 })), 98);
+        calls.add(&reviews(Count::Took(Span { from_us: 90_000, width_us: 10_000 })), 2);
         assert_eq!(calls.percentile_us(50), Some(1_051));
         assert_eq!(calls.percentile_us(99), Some(95_000));
     }

@@ -18,6 +18,7 @@ use crate::demo::{
 const TICK: Duration = Duration::from_secs(1);
 /// Lately is so many ticks.
 const LATELY_TICKS: usize = 10;
+const LEGEND: &str = "Versions and times are those of the last 10 s. Ctrl-C ends it all and leaves nothing behind.";
 /// Where lines follow lines, a table comes each so many ticks.
 const PLAIN_TICKS: u64 = 5;
 
@@ -34,7 +35,7 @@ pub async fn run(options: &Options) -> Result<()> {
     let paint = if options.no_color { Paint::None } else { Paint::Colours };
     let screen = Screen::open(paint)?;
     if matches!(screen, Screen::Plain) {
-        say(&introduction)?;
+        say(&format!("{introduction}\n{LEGEND}\n"))?;
     }
     let outcome = watch(options, &mut stage, &visitors, &screen, &introduction).await;
     drop(screen);
@@ -64,9 +65,7 @@ async fn watch(
         let table = table::render(&ledger, screen.paint());
         let pages = table::pages(visitors.pages());
         match screen {
-            Screen::Terminal(_) => screen.show(&format!(
-                "{introduction}\n{table}\n{pages}\n(versions and times are those of the last 10 s; Ctrl-C ends it all)"
-            ))?,
+            Screen::Terminal(_) => screen.show(&format!("{introduction}\n{table}\n{pages}\n{LEGEND}"))?,
             Screen::Plain if tick % PLAIN_TICKS == PLAIN_TICKS - 1 => screen.show(&format!("{table}{pages}"))?,
             Screen::Plain => {}
         }
