@@ -13,6 +13,7 @@ use crate::{
         cast::{PODS, PRODUCTPAGE, Pod},
         observe::{self, Reading},
         place::{HTTP_PROXY_PORT, Place},
+        problem::{self, Problem},
         visitors::has_gaps,
     },
     envoy::Envoy,
@@ -183,6 +184,14 @@ impl Stage {
     /// The control plane.
     pub fn control_plane(&mut self) -> &mut ControlPlane {
         &mut self.control_plane
+    }
+
+    /// What the control plane finds wrong with the files.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn problems(&self) -> Result<Vec<Problem>> {
+        problem::all(&self.control_plane).await
     }
 
     /// The files that the control plane serves.

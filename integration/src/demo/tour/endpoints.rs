@@ -12,7 +12,7 @@ use crate::{
 
 /// As many callers at one time as in the load tests that elastic platforms were measured with.
 const CALLERS: u32 = 40;
-const PER_SECOND: u32 = 400;
+const PER_SECOND: u32 = 200;
 /// How long a load runs before and after a change.
 const PAUSE: Duration = Duration::from_millis(500);
 const EDITS: [&str; 5] = [

@@ -12,7 +12,7 @@ use crate::{
         stage::Stage,
     },
     load::Load,
-    outside::{repository, sample},
+    outside::sample,
     tally::Tally,
     wait,
 };
@@ -79,8 +79,7 @@ impl<'a> Guide<'a> {
         if !self.files.iter().any(|held| held == file) {
             self.files.push(file.to_owned());
         }
-        let shown = repository().join("manifests/samples").join(name);
-        let shown = shown.strip_prefix(repository()).map(|path| path.display().to_string()).unwrap_or_default();
+        let shown = format!("manifests/samples/{name}");
         if !self.applied.contains(&shown) {
             self.applied.push(shown);
         }
@@ -179,6 +178,13 @@ impl<'a> Guide<'a> {
         let mut address = self.stage.place().outbound(pod);
         address.set_port(call.port());
         Load::new(address, call.clone())
+    }
+
+    /// What the control plane finds wrong with the files, a line each.
+    pub(super) async fn problems(&self) -> Result<Vec<String>> {
+        let directory = self.stage.config().path();
+        let problems = self.stage.problems().await?;
+        Ok(problems.iter().filter(|problem| problem.is_error()).map(|problem| problem.line(directory)).collect())
     }
 
     /// Measures calls of the page to reviews.
