@@ -3,6 +3,10 @@
 //! The owner of a stream gives the automaton each request ([`Automaton::receive`]) and each new snapshot
 //! ([`Automaton::aim`]), and after either sends what it has ([`Automaton::next`]) until it has no more. Snapshots may be
 //! skipped: the automaton compares the newest with what the proxy holds.
+//!
+//! What it promises of requests that are under way (`order`) ends in one place: a proxy of the state of the world that
+//! comes back to another snapshot than it left cannot say which clusters it holds, so those that are gone go at once.
+//! Nor can anyone say when a removed listener has drained; clusters that it names itself do not wait for it.
 
 mod arrival;
 mod departure;
@@ -165,10 +169,11 @@ impl Automaton {
             .collect()
     }
 
-    /// Whether all that the proxy holds is known. One that comes back says it type by type, all before it answers
-    /// anything; what it holds decides which clusters may go.
+    /// Whether all that the proxy may have and that names clusters is known, so that clusters may go. One that comes
+    /// back says it type by type, and all before it answers anything.
     fn is_fenced(&self) -> bool {
-        !self.is_resumed || self.has_answered
+        let has_said = self.lanes.listener.interest.began && self.lanes.route.interest.began;
+        !self.is_resumed || self.has_answered || has_said
     }
 }
 
@@ -206,3 +211,6 @@ impl Lanes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -87,10 +87,16 @@ impl ResourceSet {
         })
     }
 
+    /// Whether both are the same memory.
+    #[must_use]
+    pub fn is_shared_with(&self, other: &Self) -> bool {
+        self.0.ptr_eq(&other.0)
+    }
+
     /// Whether both hold the same names in the same versions.
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {
-        self.0.ptr_eq(&other.0) || self.differences(other).next().is_none()
+        self.is_shared_with(other) || self.differences(other).next().is_none()
     }
 }
 

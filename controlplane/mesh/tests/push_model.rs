@@ -1,9 +1,13 @@
 //! No state that a stream can reach lets a proxy name a cluster that it does not serve, and every one leads to the target.
 
+#![allow(clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking, in its helpers too")]
+
 #[path = "push_model/envoy.rs"]
 mod envoy;
 #[path = "push_model/explorer.rs"]
 mod explorer;
+#[path = "push_model/identity.rs"]
+mod identity;
 #[path = "push_model/server.rs"]
 mod server;
 #[path = "push/snapshots.rs"]
@@ -180,7 +184,7 @@ fn a_changed_cluster_becomes_warm_though_its_endpoints_stay() {
     let web = route("web", 1).to("v1");
     let targets = vec![
         snapshot([v1, e1.clone(), inbound.clone(), web.clone()]),
-        snapshot([cluster("v1", 2), e1.clone(), inbound.clone(), web.clone()]),
+        snapshot([cluster("v1", 2), e1, inbound.clone(), web.clone()]),
         snapshot([cluster("v1", 3), endpoints("v1", 2), inbound, web]),
     ];
     holds("changed cluster", targets, |case| case.reconnects = 1);
@@ -258,15 +262,15 @@ fn what_names_a_refused_new_cluster_waits_until_it_is_mended() {
     let [v1, e1] = reviews("v1");
     let [v2, e2] = reviews("v2");
     let inbound = listener("in", 1).route("web");
-    let targets = vec![
-        snapshot([v1.clone(), e1.clone(), inbound.clone(), route("web", 1).to("v1")]),
+    let targets = [
+        snapshot([v1, e1, inbound.clone(), route("web", 1).to("v1")]),
         snapshot([v2, e2.clone(), inbound.clone(), route("web", 2).to("v2")]),
         snapshot([cluster("v2", 2), e2, inbound, route("web", 3).to("v2")]),
     ];
     for badness in [Badness::Whole, Badness::Alone] {
         let bad = vec![bad(&reviews("v2")[0].build(), badness)];
         holds("swap to a bad cluster", targets[..2].to_vec(), |case| case.nature.bad.clone_from(&bad));
-        holds("swap to a bad cluster, mended", targets.clone(), |case| case.nature.bad.clone_from(&bad));
+        holds("swap to a bad cluster, mended", targets.to_vec(), |case| case.nature.bad.clone_from(&bad));
         holds(
             "swap to a bad cluster and back",
             vec![targets[0].clone(), targets[1].clone(), targets[0].clone()],

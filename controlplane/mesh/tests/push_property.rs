@@ -1,5 +1,7 @@
 //! Whatever a peer sends, an automaton neither panics nor grows without bound; and a peer that behaves ends with the target.
 
+#![allow(clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+
 #[path = "push/snapshots.rs"]
 mod snapshots;
 
@@ -95,13 +97,11 @@ fn target(which: usize) -> Arc<Snapshot> {
     let content = u32::try_from(which).expect("a small number");
     let mut parts: Vec<Part> = Vec::new();
     for (place, name) in ["a", "b", "c"].into_iter().enumerate() {
-        if (which + place) % 3 == 0 {
+        if (which + place).is_multiple_of(3) {
             continue;
         }
-        parts.extend([
-            if place == 2 { fixed(name, content) } else { cluster(name, content) },
-            endpoints(name, which as u32),
-        ]);
+        parts
+            .extend([if place == 2 { fixed(name, content) } else { cluster(name, content) }, endpoints(name, content)]);
         parts.extend([listener(name, content % 2).to("a").route("a"), route(name, content).to(name).to("b")]);
         parts.extend([plain(ResourceType::Secret, name, content), plain(ResourceType::ExtensionConfig, name, 1)]);
     }

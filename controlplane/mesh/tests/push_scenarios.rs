@@ -1,5 +1,7 @@
 //! What a stream is sent, told with a proxy that follows a script.
 
+#![allow(clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking, in its helpers too")]
+
 #[path = "push/conformance.rs"]
 mod conformance;
 #[path = "push/order.rs"]

@@ -122,8 +122,3 @@ impl Scope {
         hosts
     }
 }
-
-/// The wildcards that cover `host`, the longest first.
-pub(crate) fn covering_wildcards(host: &Hostname) -> impl Iterator<Item = String> {
-    host.wildcards()
-}

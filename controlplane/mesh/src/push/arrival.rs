@@ -229,7 +229,7 @@ impl Automaton {
                 let wanted: Vec<_> = wanted.collect();
                 let mut whole = super::lane::Holding::default();
                 wanted.iter().for_each(|resource| whole.insert(resource));
-                if Version::parse(&digest) == Some(whole.digest()) {
+                if tells_all(kind) && Version::parse(&digest) == Some(whole.digest()) {
                     lane.owed = false;
                     wanted
                 } else {
@@ -270,6 +270,16 @@ impl Automaton {
         let order = self.order();
         retired.retain(|listener, _| !order.has_routes(listener));
         self.lanes.listener.retired = retired;
+    }
+}
+
+/// Whether the version of a type (state of the world) says that the proxy has all that it names. One that dropped a name
+/// and asks for it anew still says the version of before: of routes or secrets it may have nothing. Endpoints it would
+/// wait for are told by [`Warming`].
+fn tells_all(kind: ResourceType) -> bool {
+    match kind {
+        ResourceType::Cluster | ResourceType::Endpoint | ResourceType::Listener => true,
+        ResourceType::Route | ResourceType::Secret | ResourceType::ExtensionConfig => false,
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) struct Order<'a> {
     pub(super) lanes: &'a Lanes,
     /// Whether the proxy came with a configuration.
     pub(super) is_resumed: bool,
-    /// Whether all that the proxy holds is known: see [`super::Automaton::is_fenced`].
+    /// Whether all that the proxy has and that names clusters is known: see [`super::Automaton::is_fenced`].
     pub(super) is_fenced: bool,
     pub(super) in_use: OnceCell<InUse>,
 }

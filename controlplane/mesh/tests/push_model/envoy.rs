@@ -13,6 +13,8 @@ use mesh::{
 };
 use proto::type_url::ResourceType;
 
+use crate::identity::{count, hash_request};
+
 pub(crate) type Name = Arc<str>;
 
 /// How Envoy refuses a resource.
@@ -116,7 +118,8 @@ impl Envoy {
             let has_names = match kind {
                 ResourceType::Endpoint => !self.endpoint_names.is_empty(),
                 ResourceType::Route => !self.route_names.is_empty(),
-                _ => true,
+                ResourceType::Cluster | ResourceType::Listener => true,
+                ResourceType::Secret | ResourceType::ExtensionConfig => false,
             };
             // While clusters warm nothing is said about clusters, not even that it wants them.
             if has_names && (kind != ResourceType::Cluster || !self.is_warming()) {
@@ -126,7 +129,7 @@ impl Envoy {
     }
 
     /// Whether it asked for a type on this stream.
-    pub(crate) fn asks(&self, kind: ResourceType) -> bool {
+    fn asks(&self, kind: ResourceType) -> bool {
         self.wires.get(&kind).is_some_and(|wire| wire.asked)
     }
 
@@ -271,7 +274,9 @@ impl Envoy {
                 }
                 self.follow_routes()
             }
-            _ => Vec::new(),
+            ResourceType::Cluster | ResourceType::Listener | ResourceType::Secret | ResourceType::ExtensionConfig => {
+                Vec::new()
+            }
         }
     }
 
@@ -361,7 +366,9 @@ impl Envoy {
         let names = match kind {
             ResourceType::Endpoint => &self.endpoint_names,
             ResourceType::Route => &self.route_names,
-            _ => return Vec::new(),
+            ResourceType::Cluster | ResourceType::Listener | ResourceType::Secret | ResourceType::ExtensionConfig => {
+                return Vec::new();
+            }
         };
         names.iter().map(ToString::to_string).collect()
     }
@@ -483,20 +490,4 @@ impl Envoy {
             }
         }
     }
-}
-
-fn hash_request(request: &Request, hasher: &mut impl Hasher, rename: &mut impl FnMut(u64) -> u64) {
-    match request {
-        Request::Delta { kind, subscribe, unsubscribe, initial_versions, nonce, error } => {
-            (kind, subscribe, unsubscribe, initial_versions, rename(count(nonce)), error).hash(hasher);
-        }
-        Request::Sotw { kind, names, version, nonce, error } => {
-            (kind, names, version, rename(count(nonce)), error).hash(hasher);
-        }
-    }
-}
-
-/// The count in a nonce such as `eds1f`; 0 for none.
-fn count(nonce: &str) -> u64 {
-    nonce.get(3..).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0)
 }

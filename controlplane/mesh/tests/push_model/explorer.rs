@@ -171,7 +171,7 @@ impl Case {
             Step::Aim => {
                 state.aimed += 1;
                 state.server.aim(&self.targets[state.aimed]);
-                let has_said_all = state.unsaid == 0 && state.envoy.asks(ResourceType::Cluster);
+                let has_said_all = state.unsaid == 0 && state.server.was_asked(ResourceType::Cluster);
                 state.is_excused |= !has_said_all && self.cannot_tell(&state);
             }
             Step::Reconnect => {
@@ -197,7 +197,7 @@ impl Case {
                 state.envoy.time_out();
             }
         }
-        state.is_excused &= self.misses(&state).is_some();
+        state.is_excused = state.is_excused && self.misses(&state).is_some();
         Some(state)
     }
 
@@ -263,11 +263,6 @@ impl Case {
         Ok(())
     }
 
-    /// Whether something good may have to wait because Envoy refuses a cluster that it names.
-    fn has_hostages(&self, state: &State) -> bool {
-        self.targets[state.aimed].of(ResourceType::Cluster).iter().any(|cluster| self.is_bad(cluster))
-    }
-
     /// How Envoy differs from the target, if it does. Around what it refuses, it may have what was before.
     fn misses(&self, state: &State) -> Option<String> {
         let target = &self.targets[state.aimed];
@@ -290,33 +285,30 @@ impl Case {
     }
 
     fn difference(&self, state: &State, kind: ResourceType, held: &ResourceSet, aimed: &ResourceSet) -> Option<String> {
-        let is_unserved = |name: &Name| {
-            let aimed = self.targets[state.aimed].of(ResourceType::Cluster).get(name);
-            kind == ResourceType::Endpoint && aimed.is_none_or(|cluster| self.is_bad(cluster))
+        let is_held = |resource: &&Arc<Resource>| {
+            held.get(&resource.name).is_some_and(|held| held.version == resource.version)
+                || self.is_bad(resource)
+                || self.is_hostage(state, kind, resource)
         };
-        let is_hostage = |resource: &Resource| {
-            self.has_hostages(state)
-                && (kind == ResourceType::Cluster
-                    || resource.references.clusters.iter().any(|cluster| {
-                        let aimed = self.targets[state.aimed].of(ResourceType::Cluster).get(cluster);
-                        aimed.is_some_and(|aimed| self.is_bad(aimed))
-                    }))
-        };
-        let missing = aimed.iter().find(|resource| {
-            let has_it = held.get(&resource.name).is_some_and(|held| held.version == resource.version);
-            !has_it
-                && !self.is_bad(resource)
-                && !is_unserved(&resource.name)
-                && !(kind != ResourceType::Cluster && is_hostage(resource))
-        });
-        let surplus = held.iter().find(|resource| {
-            !aimed.contains(&resource.name)
-                && !(kind == ResourceType::Cluster && self.may_linger(state))
-                && !(kind == ResourceType::Endpoint && self.may_linger(state))
-        });
+        // Clusters, with their endpoints, may have to stay for an old version of what names them.
+        let may_stay = matches!(kind, ResourceType::Cluster | ResourceType::Endpoint) && self.may_linger(state);
+        let is_aimed = |resource: &&Arc<Resource>| may_stay || aimed.contains(&resource.name);
+        let missing = aimed.iter().find(|resource| !is_held(resource));
+        let surplus = held.iter().find(|resource| !is_aimed(resource));
         missing
             .map(|resource| format!("{kind} {} is missing or old", resource.name))
             .or_else(|| surplus.map(|resource| format!("{kind} {} is left over", resource.name)))
+    }
+
+    /// Whether something good may be missing since Envoy refuses the cluster that it belongs to or names.
+    fn is_hostage(&self, state: &State, kind: ResourceType, resource: &Resource) -> bool {
+        let clusters = self.targets[state.aimed].of(ResourceType::Cluster);
+        let is_refused = |name: &Name| clusters.get(name).is_some_and(|aimed| self.is_bad(aimed));
+        match kind {
+            ResourceType::Endpoint => !clusters.contains(&resource.name) || is_refused(&resource.name),
+            ResourceType::Listener | ResourceType::Route => resource.references.clusters.iter().any(is_refused),
+            ResourceType::Cluster | ResourceType::Secret | ResourceType::ExtensionConfig => false,
+        }
     }
 
     /// Whether clusters may have to stay for an old version of something whose new one is refused or waits.

@@ -40,6 +40,11 @@ impl Server {
         &self.automaton
     }
 
+    /// Whether it was asked for a type on this stream.
+    pub(crate) fn was_asked(&self, kind: ResourceType) -> bool {
+        self.automaton.sync().iter().any(|sync| sync.kind == kind)
+    }
+
     pub(crate) fn aim(&mut self, target: &Arc<Snapshot>) {
         self.automaton.aim(Arc::clone(target));
     }

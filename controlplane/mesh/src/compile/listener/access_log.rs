@@ -142,10 +142,10 @@ mod tests {
     }
 
     fn text_of(format: Format) -> String {
-        match format {
-            Format::TextFormatSource(DataSource { specifier: Some(Specifier::InlineString(text)), .. }) => text,
-            other => panic!("not text: {other:?}"),
-        }
+        let Format::TextFormatSource(DataSource { specifier: Some(Specifier::InlineString(text)), .. }) = format else {
+            panic!("not inline text: {format:?}")
+        };
+        text
     }
 
     #[test]
@@ -169,9 +169,10 @@ mod tests {
 
     #[test]
     fn an_own_object_is_taken_and_anything_else_is_the_default() {
-        let object = |text| match format_of(AccessLogEncoding::Json, text) {
-            Format::JsonFormat(object) => object,
-            other => panic!("not an object: {other:?}"),
+        let object = |text| {
+            let format = format_of(AccessLogEncoding::Json, text);
+            let Format::JsonFormat(object) = format else { panic!("not an object: {format:?}") };
+            object
         };
         assert_eq!(object(r#"{"a": "%PROTOCOL%", "b": {"c": [1, true, null]}}"#).fields.len(), 2);
         for text in ["", "x", "[]", "{}", &"[".repeat(100)] {

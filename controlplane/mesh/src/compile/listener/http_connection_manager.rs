@@ -45,7 +45,7 @@ pub(super) enum Direction<'a> {
     /// From the application: routes come over ADS, by this name.
     Outbound(&'a Arc<str>),
     /// To the application: these routes.
-    Inbound(RouteConfiguration),
+    Inbound(Box<RouteConfiguration>),
 }
 
 /// The filter that reads requests.
@@ -79,7 +79,7 @@ pub(super) fn filter(stat_prefix: String, direction: Direction<'_>, config: &Mes
                 uri: true,
                 ..SetCurrentClientCertDetails::default()
             });
-            RouteSpecifier::RouteConfig(routes)
+            RouteSpecifier::RouteConfig(*routes)
         }
     });
     Filter {

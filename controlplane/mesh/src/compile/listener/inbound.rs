@@ -14,9 +14,7 @@ use proto::{
         core::v3::TrafficDirection,
         listener::v3::{FilterChain, FilterChainMatch, Listener, ListenerFilter},
         route::v3::{
-            Route, RouteAction, RouteConfiguration, VirtualHost,
-            route::Action,
-            route_action::{ClusterSpecifier, MaxStreamDuration},
+            Route, RouteAction, RouteConfiguration, VirtualHost, route::Action, route_action::ClusterSpecifier,
         },
     },
     google::protobuf::Duration,
@@ -106,6 +104,9 @@ pub(super) fn plan(scope: &Scope, viewpoint: &Viewpoint, ports: &[InboundInput])
                 // Without capture, an application behind no ingress entry is called directly.
                 let Some(entry) = port.ingress_entry() else { continue };
                 let address = entry.bind.unwrap_or_else(|| port::shared_address(viewpoint));
+                if viewpoint.http_proxy_port == Some(chain.port) && address == port::proxy_address(viewpoint) {
+                    continue;
+                }
                 bound.entry((address, chain.port)).or_insert(chain);
             }
             let listener =
@@ -192,7 +193,11 @@ fn virtual_inbound(ipv6: bool, transparent: bool, chains: &[InboundChain], confi
 fn undeclared(config: &MeshConfig) -> [FilterChain; 2] {
     let cluster = ClusterName::fixed(INBOUND_PASSTHROUGH);
     let routes = route_configuration(INBOUND_PASSTHROUGH, &cluster, 0, "", 0);
-    let filter = http_connection_manager::filter(format!("{INBOUND_PASSTHROUGH};"), Direction::Inbound(routes), config);
+    let filter = http_connection_manager::filter(
+        format!("{INBOUND_PASSTHROUGH};"),
+        Direction::Inbound(Box::new(routes)),
+        config,
+    );
     let requests = FilterChain {
         name: format!("{VIRTUAL}-catchall-http"),
         transport_socket_connect_timeout: None,
@@ -229,7 +234,10 @@ fn chains_of(chain: &InboundChain, address: IpAddr, takes: &FilterChainMatch, co
     let requests = |takes| {
         let routes = routes_of(chain);
         let prefix = format!("inbound_{address}_{};", chain.port);
-        filter_chain::chain(Some(takes), http_connection_manager::filter(prefix, Direction::Inbound(routes), config))
+        filter_chain::chain(
+            Some(takes),
+            http_connection_manager::filter(prefix, Direction::Inbound(Box::new(routes)), config),
+        )
     };
     let to_application = TcpRoute::to(ClusterName::inbound(chain.port));
     let bytes = |takes| FilterChain {
@@ -261,11 +269,7 @@ fn route_configuration(
         cluster_specifier: Some(ClusterSpecifier::Cluster(cluster.to_string())),
         timeout: Some(Duration::default()),
         retry_policy: Some(retry::inbound()),
-        max_stream_duration: Some(MaxStreamDuration {
-            max_stream_duration: Some(Duration::default()),
-            grpc_timeout_header_max: Some(Duration::default()),
-            ..MaxStreamDuration::default()
-        }),
+        max_stream_duration: Some(content::endless()),
         ..RouteAction::default()
     };
     let route = Route {

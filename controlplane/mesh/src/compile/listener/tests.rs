@@ -104,8 +104,6 @@ fn chains_of(mesh: &Mesh, viewpoint: &Viewpoint, name: &str) -> Vec<String> {
 }
 
 fn filters(listener: &Listener) -> Vec<&str> {
-    let short = |name: &'static str| name;
-    let _ = short;
     listener.listener_filters.iter().map(|f| f.name.rsplit('.').next().unwrap_or_default()).collect()
 }
 
@@ -386,6 +384,7 @@ fn inbound_input(written: route::fixture::Written, port: u16) -> InboundInput {
         services: vec![(scoped.service, scoped.rule)],
         ingress: None,
         interception: Interception::Redirect,
+        ipv6: true,
         config: Mesh::new().scope().config,
     }
 }
