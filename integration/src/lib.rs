@@ -8,6 +8,7 @@ pub mod bench;
 pub mod bookinfo;
 pub mod client;
 pub mod control_plane;
+pub mod demo;
 pub mod envoy;
 pub mod load;
 pub mod manifest;

@@ -91,25 +91,33 @@ impl Load {
         let (stop, stopped) = watch::channel(false);
         let period = Duration::from_secs(1) * self.connections / per_second.max(1);
         let mut workers = JoinSet::new();
+        let started = Instant::now();
         for worker in 0..self.connections {
-            let first = Instant::now() + period * worker / self.connections;
-            workers.spawn(self.clone().open_loop(first, period, stopped.clone()));
+            let first = started + period * worker / self.connections;
+            workers.spawn(self.clone().open_loop(started, first, period, stopped.clone()));
         }
         Running { stop, workers }
     }
 
     async fn closed_loop(self, total: u64) -> Tally {
+        let started = Instant::now();
         let mut connection = Connection::to(self.address);
         let mut tally = Tally::default();
         for number in 0..total {
             let due = Instant::now();
-            self.one(&mut connection, number, due, &mut tally).await;
+            self.one(&mut connection, number, due, &mut tally, started).await;
         }
         tally.add_opened(connection.opened());
         tally
     }
 
-    async fn open_loop(self, first: Instant, period: Duration, mut stopped: watch::Receiver<bool>) -> Tally {
+    async fn open_loop(
+        self,
+        started: Instant,
+        first: Instant,
+        period: Duration,
+        mut stopped: watch::Receiver<bool>,
+    ) -> Tally {
         let mut connection = Connection::to(self.address);
         let mut tally = Tally::default();
         let mut ticks = tokio::time::interval_at(first, period);
@@ -118,7 +126,7 @@ impl Load {
         loop {
             tokio::select! {
                 _ = stopped.changed() => break,
-                due = ticks.tick() => self.one(&mut connection, number, due, &mut tally).await,
+                due = ticks.tick() => self.one(&mut connection, number, due, &mut tally, started).await,
             }
             number += 1;
         }
@@ -126,14 +134,18 @@ impl Load {
         tally
     }
 
-    async fn one(&self, connection: &mut Connection, number: u64, due: Instant, tally: &mut Tally) {
+    async fn one(&self, connection: &mut Connection, number: u64, due: Instant, tally: &mut Tally, started: Instant) {
         let call = (self.calls)(number);
         let outcome: Result<Answer> = connection.send(&call).await;
-        tally.add(&outcome, due.elapsed());
-        if let Ok(answer) = &outcome
-            && let Some(wrong) = (self.check)(&call, answer)
-        {
-            tally.add_wrong(wrong);
+        let at = started.elapsed();
+        match &outcome {
+            Ok(answer) => {
+                tally.add_answer(answer, due.elapsed());
+                if let Some(wrong) = (self.check)(&call, answer) {
+                    tally.add_wrong(at, &wrong);
+                }
+            }
+            Err(error) => tally.add_error(at, &format!("{error:#}")),
         }
     }
 }
@@ -152,7 +164,7 @@ async fn joined(mut workers: JoinSet<Tally>) -> Tally {
     while let Some(part) = workers.join_next().await {
         match part {
             Ok(part) => tally.join(part),
-            Err(error) => tally.add_wrong(format!("a worker of the load ended early: {error}")),
+            Err(error) => tally.add_wrong(Duration::ZERO, &format!("a worker of the load ended early: {error}")),
         }
     }
     tally

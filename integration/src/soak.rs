@@ -1,14 +1,22 @@
 //! No request lost: steady load through Envoys while the mesh is edited at random and its control plane dies and returns.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::{Result, ensure};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::{
     client::{Answer, Call},
-    load::Running,
-    mesh::{Mesh, Protocol},
+    load::{Load, Running},
+    mesh::{Caller, Mesh, Protocol},
     random::Random,
     scenario::Scenario,
     tally::Tally,
@@ -17,6 +25,9 @@ use crate::{
 
 use self::world::{Edit, FileChange, World};
 
+pub use self::evidence::Evidence;
+
+mod evidence;
 mod world;
 
 /// Connections that each caller keeps under load.
@@ -54,14 +65,23 @@ pub struct Outcome {
     pub rejects: f64,
     /// How many times the control plane was killed.
     pub kills: u32,
+    /// What was done when, and what was seen.
+    pub evidence: Evidence,
 }
 
 impl Outcome {
-    /// Nothing was lost and nothing refused.
+    /// Nothing was lost and nothing refused. If something was, a directory keeps what was done when and what the Envoys held.
     ///
     /// # Errors
-    /// Something was; the outcome is named.
+    /// Something was; the outcome is named, and the directory.
     pub fn ensure_nothing_lost(&self) -> Result<()> {
+        self.check().or_else(|error| {
+            let kept = self.evidence.save()?;
+            Err(error.context(format!("see {}", kept.display())))
+        })
+    }
+
+    fn check(&self) -> Result<()> {
         self.tally.ensure_all_ok()?;
         ensure!(self.refused == 0 && self.rejects == 0.0, "configuration was refused: {self}");
         Ok(())
@@ -91,14 +111,15 @@ pub fn scenario(name: &str) -> Scenario {
 /// # Errors
 /// The control plane cannot be restarted, files cannot be written, or the last edit is not in force in time.
 pub async fn run(mesh: &mut Mesh, plan: Plan, mut progress: impl FnMut(u32)) -> Result<Outcome> {
-    let loads: Vec<_> = mesh.callers().iter().map(|caller| start_load(caller.outbound(world::PORT), plan)).collect();
-    let mut soak =
-        Soak { world: World::default(), random: Random::seeded(plan.seed), edits: BTreeMap::new(), rejects: 0.0 };
+    let mut soak = Soak::new(plan.seed);
+    let start = |caller: &Caller| start_load(caller, plan, soak.evidence.alarm());
+    let loads: Vec<_> = mesh.callers().iter().map(start).collect();
     let mut ticks = tokio::time::interval_at(Instant::now(), plan.duration / plan.edits.max(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let between_kills = plan.edits / (plan.kills + 1);
     for number in 1..=plan.edits {
         ticks.tick().await;
+        soak.evidence.look(mesh).await?;
         soak.edit(mesh)?;
         if between_kills > 0 && number.is_multiple_of(between_kills) && number / between_kills <= plan.kills {
             soak.kill_and_restart(mesh).await?;
@@ -109,21 +130,29 @@ pub async fn run(mesh: &mut Mesh, plan: Plan, mut progress: impl FnMut(u32)) -> 
     soak.outcome(mesh, plan, loads).await
 }
 
-fn start_load(address: std::net::SocketAddr, plan: Plan) -> Running {
+fn start_load(caller: &Caller, plan: Plan, alarm: Arc<AtomicBool>) -> Running {
     let calls = |number: u64| {
         let service = world::SERVICES.get(usize::try_from(number).unwrap_or(0) % world::SERVICES.len());
         let call = Call::get(&format!("{}:{}", service.copied().unwrap_or_default(), world::PORT), "/");
         if number.is_multiple_of(7) { call.header(world::BETA_HEADER, "yes") } else { call }
     };
-    crate::load::Load::varied(address, calls).checked(wrong_service).connections(CONNECTIONS).start(plan.per_second)
+    let name = caller.envoy().name().to_owned();
+    let check = move |call: &Call, answer: &Answer| {
+        let wrong = wrong(call, answer).map(|wrong| format!("through {name}: {wrong}"));
+        alarm.fetch_or(wrong.is_some(), Ordering::Relaxed);
+        wrong
+    };
+    let load = Load::varied(caller.outbound(world::PORT), calls);
+    load.checked(check).connections(CONNECTIONS).start(plan.per_second)
 }
 
 /// An answer by a service that was not asked is as bad as none.
-fn wrong_service(call: &Call, answer: &Answer) -> Option<String> {
+fn wrong(call: &Call, answer: &Answer) -> Option<String> {
     let asked = call.host().split(':').next().unwrap_or_default();
     let right = answer.status == 200 && answer.header("x-app").starts_with(&format!("{asked}-"));
     (!right).then(|| {
-        format!("{asked} was asked, {:?} answered: {} {:?}", answer.header("x-app"), answer.status, answer.text())
+        let answered = format!("{:?} answered: {} {:?}", answer.header("x-app"), answer.status, answer.text());
+        format!("{call:?}: {answered}")
     })
 }
 
@@ -132,16 +161,33 @@ struct Soak {
     random: Random,
     edits: BTreeMap<&'static str, u32>,
     rejects: f64,
+    evidence: Evidence,
 }
 
 impl Soak {
+    fn new(seed: u64) -> Self {
+        Self {
+            world: World::default(),
+            random: Random::seeded(seed),
+            edits: BTreeMap::new(),
+            rejects: 0.0,
+            evidence: Evidence::new(),
+        }
+    }
+
     fn edit(&mut self, mesh: &Mesh) -> Result<()> {
         let Edit { kind, changes } = self.world.edit(&mut self.random, mesh)?;
         *self.edits.entry(kind).or_default() += 1;
         for change in changes {
             match change {
-                FileChange::Write(way, name, content) => mesh.config().write_by(way, &name, &content)?,
-                FileChange::Remove(name) => mesh.config().remove(&name)?,
+                FileChange::Write(way, name, content) => {
+                    self.evidence.note(&format!("{way:?} {name}\n{content}"));
+                    mesh.config().write_by(way, &name, &content)?;
+                }
+                FileChange::Remove(name) => {
+                    self.evidence.note(&format!("Remove {name}"));
+                    mesh.config().remove(&name)?;
+                }
             }
         }
         Ok(())
@@ -149,11 +195,14 @@ impl Soak {
 
     async fn kill_and_restart(&mut self, mesh: &mut Mesh) -> Result<()> {
         self.rejects += rejects(mesh).await?;
+        self.evidence.note("kill");
         mesh.control_plane().kill();
         for _ in 0..EDITS_WHILE_DEAD {
             self.edit(mesh)?;
         }
-        mesh.control_plane().restart().await
+        mesh.control_plane().restart().await?;
+        self.evidence.note("serving again");
+        Ok(())
     }
 
     /// Makes an edit of every service that shows in its answers, and waits until every caller sees all of them.
@@ -189,7 +238,9 @@ impl Soak {
             refused += updates.refused;
         }
         let rejects = self.rejects + rejects(mesh).await?;
-        Ok(Outcome { tally, edits: self.edits, taken, refused, rejects, kills: plan.kills })
+        let Self { edits, mut evidence, .. } = self;
+        evidence.keep_log(mesh);
+        Ok(Outcome { tally, edits, taken, refused, rejects, kills: plan.kills, evidence })
     }
 }
 

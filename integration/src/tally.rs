@@ -23,32 +23,27 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Adds one answer, or the error in its place. `since_due` is the time from when the request was to be sent.
-    pub fn add(&mut self, outcome: &Result<Answer>, since_due: Duration) {
+    /// Adds an answer. `since_due` is the time from when the request was to be sent.
+    pub fn add_answer(&mut self, answer: &Answer, since_due: Duration) {
         self.total += 1;
-        match outcome {
-            Ok(answer) => self.add_answer(answer, since_due),
-            Err(error) => self.add_error(format!("{error:#}")),
-        }
-    }
-
-    fn add_answer(&mut self, answer: &Answer, since_due: Duration) {
         *self.by_status.entry(answer.status.as_u16()).or_default() += 1;
         *self.by_version.entry(answer.header("x-version").to_owned()).or_default() += 1;
         *self.by_app.entry(answer.header("x-app").to_owned()).or_default() += 1;
         self.took_us.push(u32::try_from(since_due.as_micros()).unwrap_or(u32::MAX));
     }
 
-    fn add_error(&mut self, error: String) {
-        self.failed += 1;
-        if self.errors.len() < ERRORS_KEPT {
-            self.errors.push(error);
-        }
+    /// Adds a request that had no answer, `at` so long after the load began.
+    pub fn add_error(&mut self, at: Duration, error: &str) {
+        self.total += 1;
+        self.add_wrong(at, error);
     }
 
-    /// Keeps `what` as an error of a request that was answered, but wrongly.
-    pub fn add_wrong(&mut self, what: String) {
-        self.add_error(what);
+    /// Says that a request already added was answered wrongly.
+    pub fn add_wrong(&mut self, at: Duration, what: &str) {
+        self.failed += 1;
+        if self.errors.len() < ERRORS_KEPT {
+            self.errors.push(format!("at {:.3} s: {what}", at.as_secs_f64()));
+        }
     }
 
     /// Adds to the number of connections opened.
@@ -175,26 +170,26 @@ impl fmt::Display for Tally {
 mod tests {
     use super::*;
 
-    fn answered(version: &str, status: u16) -> Result<Answer> {
+    fn answered(version: &str, status: u16) -> Answer {
         let mut headers = hyper::HeaderMap::new();
         headers.insert("x-version", version.parse().unwrap());
         let status = hyper::StatusCode::from_u16(status).unwrap();
-        Ok(Answer { status, headers, body: bytes::Bytes::new(), took: Duration::ZERO })
+        Answer { status, headers, body: bytes::Bytes::new(), took: Duration::ZERO }
     }
 
     #[test]
     fn counts_add_up_over_joined_tallies() {
         let mut tally = Tally::default();
-        tally.add(&answered("v1", 200), Duration::from_millis(1));
-        tally.add(&Err(anyhow::anyhow!("cut")), Duration::ZERO);
+        tally.add_answer(&answered("v1", 200), Duration::from_millis(1));
+        tally.add_error(Duration::from_millis(1_500), "cut");
         let mut other = Tally::default();
-        other.add(&answered("v2", 503), Duration::from_millis(3));
+        other.add_answer(&answered("v2", 503), Duration::from_millis(3));
         tally.join(other);
         assert_eq!((tally.total(), tally.failed(), tally.server_errors()), (3, 1, 1));
         assert_eq!((tally.version("v1"), tally.version("v2"), tally.version("v3")), (1, 1, 0));
         assert_eq!(tally.percentile(0.5), Duration::from_millis(1));
         assert_eq!(tally.percentile(1.0), Duration::from_millis(3));
-        assert!(tally.ensure_all_ok().unwrap_err().to_string().contains("cut"));
+        assert!(tally.ensure_all_ok().unwrap_err().to_string().contains("at 1.500 s: cut"));
     }
 
     #[test]

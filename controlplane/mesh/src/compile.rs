@@ -3,6 +3,7 @@
 //! The argument of each function is a small `…Input` that can be hashed and compared at no cost (see [`Shared`]); the
 //! snapshot room memoises results by it. Whatever is not in the input cannot be in the result.
 
+pub mod check;
 pub mod cluster;
 pub mod endpoint;
 pub mod listener;

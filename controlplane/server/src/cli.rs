@@ -1,5 +1,6 @@
 //! The command line: each command in a file of its own, each room's arguments in the room.
 
+pub mod analyze;
 pub mod compile;
 mod serve;
 mod status;
@@ -26,6 +27,8 @@ enum Command {
     Serve(serve::Args),
     /// Print what a proxy would be sent, without serving anything
     Compile(compile::Args),
+    /// Say what is wrong with the objects in files, where, and how to mend it
+    Analyze(analyze::Args),
     /// Show how far each connected proxy has followed, and what it refuses and why
     Status(status::Args),
     /// Print the version
@@ -55,6 +58,7 @@ pub fn main() -> ExitCode {
     let end: End = match &cli.command {
         Command::Serve(args) => serve::run(args).into(),
         Command::Compile(args) => compile::run(args),
+        Command::Analyze(args) => analyze::run(args),
         Command::Status(args) => status::run(args).into(),
         Command::Version => print(&format!("mainsheet {VERSION}\n")).into(),
     };
@@ -82,4 +86,16 @@ fn print(text: &str) -> anyhow::Result<()> {
 /// Writes a line to standard error, where notes go; there is nowhere to say that it failed.
 fn note(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Cli;
+
+    #[test]
+    fn the_arguments_of_all_commands_fit_together() {
+        Cli::command().debug_assert();
+    }
 }

@@ -8,6 +8,7 @@ pub mod document;
 pub mod files;
 pub mod finding;
 pub mod kind;
+pub mod locate;
 pub mod path;
 pub mod schema;
 pub mod wire;

@@ -84,7 +84,7 @@ async fn sign_in(Form(visitor): Form<Visitor>) -> Response {
 
 async fn sign_out() -> Response {
     let mut response = moved("/productpage").into_response();
-    if let Some(cookie) = HeaderValue::from_str(&format!("{COOKIE_NAME}=; Path=/; Max-Age=0; HttpOnly")).ok() {
+    if let Ok(cookie) = HeaderValue::from_str(&format!("{COOKIE_NAME}=; Path=/; Max-Age=0; HttpOnly")) {
         response.headers_mut().insert(SET_COOKIE, cookie);
     }
     response

@@ -88,8 +88,7 @@ pub async fn run(options: Options) -> Result<()> {
 }
 
 /// The routes of the service that `options` describe.
-#[must_use]
-pub fn router(options: &Options) -> Router {
+fn router(options: &Options) -> Router {
     let pod = options.pod.clone().unwrap_or_else(|| format!("{}-{}", options.role.name(), options.version));
     let service = Service {
         pod: pod.into(),

@@ -71,15 +71,40 @@ const HOUSES: [House; 2] = [
         sources: "controlplane/server/src/",
         rooms: &[
             Room { name: "source", may_name: &["mesh::model", "mesh::store::Change"] },
-            Room { name: "dispatch", may_name: &["mesh"] },
+            // It counts what was compiled, type by type.
+            Room { name: "dispatch", may_name: &["mesh", "proto::ResourceType"] },
             Room {
                 name: "ads",
-                may_name: &["crate::dispatch", "mesh::push", "mesh::snapshot", "mesh::model", "proto"],
+                may_name: &[
+                    "crate::dispatch",
+                    "mesh::push",
+                    "mesh::snapshot",
+                    "mesh::model",
+                    // What a proxy says of itself is read where it arrives.
+                    "mesh::compile::viewpoint::ProxyDescription",
+                    "proto",
+                ],
             },
             Room { name: "inject", may_name: &["crate::dispatch", "mesh::model"] },
             Room {
                 name: "status",
                 may_name: &["crate::dispatch", "crate::ads", "mesh::model", "mesh::snapshot", "proto"],
+            },
+            Room {
+                name: "http",
+                may_name: &[
+                    "crate::dispatch",
+                    "crate::ads",
+                    "crate::status",
+                    "mesh::model",
+                    "mesh::snapshot",
+                    // Read only: it shows the mesh as it stands.
+                    "mesh::store::Mesh",
+                    "mesh::store::Objects",
+                    "mesh::store::ServiceKey",
+                    "mesh::compile::scope::MeshService",
+                    "proto",
+                ],
             },
             Room { name: "console", may_name: &["crate::dispatch", "crate::status", "mesh::model"] },
         ],

@@ -4,10 +4,10 @@
 //! and viewpoint that holds it.
 
 pub(crate) mod choice;
-mod content;
+pub(crate) mod content;
 mod cors;
 mod delegate;
-mod destination;
+pub(crate) mod destination;
 mod direct_response;
 pub(crate) mod domains;
 mod fallback;
@@ -16,18 +16,18 @@ mod fault;
 pub(crate) mod fixture;
 pub(crate) mod format;
 mod grpc;
-mod hash_policy;
+pub(crate) mod hash_policy;
 mod header;
 mod line;
-mod matcher;
+pub(crate) mod matcher;
 mod mirror;
 mod plan;
 pub(crate) mod port;
-mod provenance;
+pub(crate) mod provenance;
 mod redirect;
-mod retry;
+pub(crate) mod retry;
 mod rewrite;
-mod text;
+pub(crate) mod text;
 
 pub use choice::{ChosenRule, Delegated};
 

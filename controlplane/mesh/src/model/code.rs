@@ -107,8 +107,6 @@ codes! {
         "No DestinationRule that holds for this host has such a subset, so requests sent there are answered 503."
     UNKNOWN_PORT "MS0503" Warning "the port names nothing"
         "The service has no such port, so requests sent there are answered 503."
-    UNKNOWN_GATEWAY "MS0504" Warning "the gateway names nothing"
-        "No such Gateway is known, so the rules hold nowhere on its account."
     UNKNOWN_DELEGATE "MS0505" Warning "the delegate names nothing"
         "The rule is dropped, and requests go on to the next one."
     BAD_DELEGATE "MS0506" Error "the delegate cannot be delegated to"

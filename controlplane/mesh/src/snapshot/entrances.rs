@@ -99,9 +99,9 @@ impl Entrances {
             endpoints
         };
         let plan = match viewpoint.kind {
-            ProxyKind::Sidecar => listener::plan_outbound(&self.scope, viewpoint, &headless),
+            ProxyKind::Sidecar | ProxyKind::Grpc => listener::plan_outbound(&self.scope, viewpoint, &headless),
             // Listeners of gateways follow from Gateway objects.
-            ProxyKind::Router | ProxyKind::Grpc => Vec::new(),
+            ProxyKind::Router => Vec::new(),
         };
         let units: Vec<Unit> = plan.into_iter().map(|input| compiler.outbound_listener(input)).collect();
         self.headless = asked.into_inner();
@@ -111,8 +111,8 @@ impl Entrances {
 
     fn compile_routes(&mut self, compiler: &mut Compiler, viewpoint: &Viewpoint) {
         let plan = match viewpoint.kind {
-            ProxyKind::Sidecar => route::plan(&self.scope, viewpoint),
-            ProxyKind::Router | ProxyKind::Grpc => Vec::new(),
+            ProxyKind::Sidecar | ProxyKind::Grpc => route::plan(&self.scope, viewpoint),
+            ProxyKind::Router => Vec::new(),
         };
         let units: Vec<_> = plan.into_iter().map(|plan| compiler.routes(plan)).collect();
         let resources =

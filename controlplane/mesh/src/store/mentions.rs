@@ -188,12 +188,12 @@ mod tests {
     fn a_key_counts_until_the_last_mention_is_gone() {
         let namespace = Namespace::parse("default").unwrap();
         let mut mentions = Mentions::default();
-        assert_eq!(mentions.count(&namespace, mention("app"), Step::Comes), [namespace.clone()]);
+        assert_eq!(mentions.count(&namespace, mention("app"), Step::Comes), std::slice::from_ref(&namespace));
         assert!(mentions.count(&namespace, mention("app"), Step::Comes).is_empty());
         assert!(mentions.count(&namespace, mention("app"), Step::Goes).is_empty());
         assert!(mentions.label(&namespace, "app"));
         assert!(!mentions.label(&Namespace::parse("other").unwrap(), "app"));
-        assert_eq!(mentions.count(&namespace, mention("app"), Step::Goes), [namespace.clone()]);
+        assert_eq!(mentions.count(&namespace, mention("app"), Step::Goes), std::slice::from_ref(&namespace));
         assert!(!mentions.label(&namespace, "app"));
     }
 }

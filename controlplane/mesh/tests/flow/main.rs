@@ -2,7 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that meets the unexpected must stop")]
 
+mod check;
+mod cost;
+mod property;
 mod sample;
 mod scope;
+mod snapshots;
 mod store;
 mod viewpoint;
+mod world;

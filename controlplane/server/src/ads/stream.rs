@@ -53,8 +53,18 @@ struct Stream<'a> {
     cause: Arc<Cause>,
     /// When what the stream is being brought to became known to it: the change, or its own beginning.
     since: std::time::Instant,
-    /// Whether the proxy was seen to hold all of it.
-    converged: bool,
+    progress: Progress,
+}
+
+/// How far a stream is on its way to its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// The proxy starts, and asks for one type after the other.
+    Starting,
+    /// A change is on its way to it.
+    Following,
+    /// It holds all that it can, for now.
+    Settled,
 }
 
 /// A response that was not answered yet.
@@ -164,7 +174,7 @@ impl<'a> Stream<'a> {
             refusing: BTreeSet::new(),
             cause,
             since,
-            converged: false,
+            progress: Progress::Starting,
         };
         stream.receive(first)?;
         Ok(stream)
@@ -207,7 +217,7 @@ impl<'a> Stream<'a> {
                 () = sink.gone(), if draft.is_none() => return Err(gone()),
                 () = tokio::time::sleep_until(deadline), if draft.is_some() => {
                     self.service.metrics.pilot_xds_write_timeout.inc();
-                    tracing::warn!(node = self.entry.node_id, "the proxy stopped reading; its connection is closed");
+                    tracing::warn!(proxy = self.entry.name(), "the proxy stopped reading; its connection is closed");
                     connection.abandon();
                     return Err(Status::deadline_exceeded("the proxy stopped reading"));
                 }
@@ -241,7 +251,7 @@ impl<'a> Stream<'a> {
         }
         metrics.sent(kind.short_name(), response.resources.len(), response.removed.len(), encoded.len());
         tracing::debug!(
-            node = self.entry.node_id,
+            proxy = self.entry.name(),
             r#type = kind.short_name(),
             nonce,
             resources = response.resources.len(),
@@ -258,6 +268,10 @@ impl<'a> Stream<'a> {
                 of.version_sent = Some(response.version.into());
             }
         });
+        if self.progress == Progress::Settled {
+            // Not a change, since that was over, but something that the proxy asked for.
+            self.progress = Progress::Starting;
+        }
         self.fly(kind, response.nonce);
         Some(Draft { encoded, drawn })
     }
@@ -271,11 +285,14 @@ impl<'a> Stream<'a> {
 
     /// Notes that nothing is to be sent, and nothing under way: the proxy holds all that it can.
     fn settle(&mut self) {
-        if self.flights.is_empty() && !self.converged {
-            self.converged = true;
-            self.service.metrics.pilot_proxy_convergence_time.observe(self.since.elapsed().as_secs_f64());
-            self.entry.note(|state| state.settled = true);
+        if !self.flights.is_empty() || self.progress == Progress::Settled {
+            return;
         }
+        if self.progress == Progress::Following {
+            self.service.metrics.pilot_proxy_convergence_time.observe(self.since.elapsed().as_secs_f64());
+        }
+        self.progress = Progress::Settled;
+        self.entry.note(|state| state.settled = true);
     }
 
     fn aim(&mut self, published: Published) {
@@ -287,7 +304,7 @@ impl<'a> Stream<'a> {
         });
         self.since = cause.received;
         self.cause = cause;
-        self.converged = false;
+        self.progress = Progress::Following;
         self.automaton.aim(snapshot);
     }
 
@@ -299,7 +316,7 @@ impl<'a> Stream<'a> {
         let request = asked.into_request(self.protocol, kind);
         let received = self.automaton.receive(request).map_err(|refusal| {
             self.service.metrics.refused("limit");
-            tracing::warn!(node = self.entry.node_id, %refusal, "stream closed");
+            tracing::warn!(proxy = self.entry.name(), %refusal, "stream closed");
             Status::resource_exhausted(refusal.to_string())
         })?;
         self.entry.note(|state| state.ask(kind));
@@ -382,7 +399,7 @@ impl<'a> Stream<'a> {
             let names: Vec<&str> = resources.iter().map(|refused| &*refused.name).take(8).collect();
             let made_by: Vec<String> = resources.iter().flat_map(RefusedResource::made_by).take(8).collect();
             tracing::warn!(
-                node = self.entry.node_id,
+                proxy = self.entry.name(),
                 r#type = kind.short_name(),
                 nonce,
                 resources = ?names,

@@ -121,7 +121,7 @@ fn try_run(args: &Args) -> anyhow::Result<()> {
     let kinds = kinds(args.r#type);
     let text = match args.output {
         Output::Json => format!("{:#}\n", compiled.to_json(&kinds)?),
-        Output::Yaml => yaml::write(&compiled.to_json(&kinds)?),
+        Output::Yaml => compiled.to_yaml(&kinds)?,
         Output::Table => compiled.to_table(&kinds),
     };
     print(&text)
@@ -159,12 +159,12 @@ fn plural(kind: ResourceType) -> &'static str {
 }
 
 impl Compiled {
-    /// Everything, as YAML.
+    /// The resources of some types, as YAML.
     ///
     /// # Errors
     /// When a resource cannot be read back, which would be a fault of the compiler.
-    pub fn to_yaml(&self) -> anyhow::Result<String> {
-        Ok(yaml::write(&self.to_json(&ResourceType::ALL)?))
+    pub fn to_yaml(&self, kinds: &[ResourceType]) -> anyhow::Result<String> {
+        Ok(yaml::write(&self.to_json(kinds)?))
     }
 
     /// One resource as Envoy's JSON.

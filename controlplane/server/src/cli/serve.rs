@@ -35,7 +35,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 fn log(args: &Args) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&args.log_level)?;
+    let filter = EnvFilter::try_new(directives(&args.log_level))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let set = match args.log_format {
         LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
@@ -44,11 +44,16 @@ fn log(args: &Args) -> anyhow::Result<()> {
     set.map_err(|error| anyhow::anyhow!("the log cannot be set up: {error}"))
 }
 
+/// A level alone is for our own lines; libraries are heard when something is wrong, or when they are named.
+fn directives(text: &str) -> String {
+    if text.contains([',', '=']) { text.to_owned() } else { format!("warn,mainsheet={text}") }
+}
+
 fn filter(text: &str) -> Result<String, String> {
-    match EnvFilter::try_new(text) {
+    match EnvFilter::try_new(directives(text)) {
         Ok(_) => Ok(text.to_owned()),
         Err(error) => {
-            Err(format!("{error}; give error, warn, info, debug or trace, or targets as in mainsheet::ads=debug"))
+            Err(format!("{error}; give error, warn, info, debug or trace, or targets as in mainsheet::ads=debug,info"))
         }
     }
 }

@@ -69,8 +69,7 @@ impl Desk {
         }
         let was_complete = self.cause.is_some();
         if was_complete && touched.is_nothing() {
-            // Lines may have moved, which those who show the mesh want to know.
-            self.show();
+            // Lines may have moved, which those who show the mesh want to know, and nobody else.
             return;
         }
         self.cause = Some(Arc::clone(&cause));
@@ -78,7 +77,6 @@ impl Desk {
         let published = if was_complete { self.publish(&touched, &cause) } else { self.place_all() };
         let took = received.elapsed();
         self.metrics.pilot_xds_push_time.observe(took.as_secs_f64());
-        self.show();
         tracing::info!(
             number,
             cause = cause.text,
@@ -87,6 +85,7 @@ impl Desk {
             took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             "mesh changed"
         );
+        self.show();
     }
 
     /// Publishes to a proxy from now on.
@@ -100,7 +99,7 @@ impl Desk {
         }
     }
 
-    /// Forgets who is gone, and the viewpoints that nobody looks from any more.
+    /// Ends a batch: forgets who is gone, and the viewpoints that nobody looks from any more, and shows what is left.
     pub(super) fn tidy(&mut self) {
         let gone: Vec<u64> =
             self.subscribers.iter().filter(|(_, subscriber)| subscriber.feed.is_closed()).map(|(id, _)| *id).collect();
@@ -109,7 +108,7 @@ impl Desk {
                 self.leave(id, &viewpoint);
             }
         }
-        self.metrics.viewpoints.set(i64::try_from(self.snapshots.len()).unwrap_or(i64::MAX));
+        self.show();
     }
 
     fn publish(&mut self, touched: &Touched, cause: &Arc<Cause>) -> usize {
@@ -176,6 +175,7 @@ impl Desk {
         self.metrics.recompiled("snapshot", counters.snapshots_built);
         let pushes = self.cause.as_ref().map_or(0, |cause| cause.number);
         let viewpoints = self.snapshots.len();
+        self.metrics.viewpoints.set(count(viewpoints));
         self.viewer.send_replace(View { mesh, ready: self.cause.is_some(), viewpoints, pushes, counters });
     }
 }

@@ -87,7 +87,7 @@ impl Reader<'_> {
         let identity = root.and_then(|root| Identity::read(root).ok());
         let id = identity.as_ref().and_then(|identity| identity.object_id(self.settings));
         let code = if error.limit { code::LIMIT } else { code::SYNTAX };
-        self.reading.problems.push(Problem {
+        let problem = Problem {
             severity: code.severity,
             code: code.id,
             object: identity.map(|identity| identity.title(self.settings)).unwrap_or_default(),
@@ -95,7 +95,8 @@ impl Reader<'_> {
             location: Some(self.locate(error.position)),
             reason: error.reason,
             remedy: error.remedy.to_owned(),
-        });
+        };
+        self.reading.problems.push(problem.in_one_line());
         match (id, root) {
             (Some(id), Some(root)) => {
                 let location = self.locate(root.position);

@@ -16,7 +16,7 @@ pub enum Step {
 /// A path on the stack: each step borrows the one before, so that walking an object costs no memory.
 #[derive(Debug, Clone, Copy)]
 pub struct Path<'a> {
-    before: Option<&'a Path<'a>>,
+    before: Option<&'a Self>,
     step: BorrowedStep<'a>,
 }
 
@@ -83,6 +83,35 @@ impl FieldPath {
         Self(steps)
     }
 
+    /// Reads a path as it is shown; what is malformed ends it.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let mut steps = Vec::new();
+        let mut rest = text;
+        while !rest.is_empty() {
+            rest = rest.strip_prefix('.').unwrap_or(rest);
+            if let Some(quoted) = rest.strip_prefix("[\"") {
+                let Some((name, behind)) = quoted.split_once("\"]") else { break };
+                steps.push(Step::Field(name.to_owned()));
+                rest = behind;
+            } else if let Some(index) = rest.strip_prefix('[') {
+                let Some((index, behind)) = index.split_once(']') else { break };
+                let Ok(index) = index.parse() else { break };
+                steps.push(Step::Index(index));
+                rest = behind;
+            } else {
+                let end = rest.find(['.', '[']).unwrap_or(rest.len());
+                let (name, behind) = rest.split_at(end);
+                if name.is_empty() {
+                    break;
+                }
+                steps.push(Step::Field(name.to_owned()));
+                rest = behind;
+            }
+        }
+        Self(steps)
+    }
+
     /// Where in `root` the path leads: the key of its last field, or of the last one that is there.
     #[must_use]
     pub fn locate(&self, root: &Node) -> Position {
@@ -136,5 +165,15 @@ mod tests {
         assert_eq!(rule.field("timeout").to_string(), "spec.http[0].timeout");
         assert_eq!(rule.field("a.b/c").to_string(), "spec.http[0][\"a.b/c\"]");
         assert_eq!(root.to_string(), "");
+    }
+
+    #[test]
+    fn a_path_is_read_as_it_is_shown() {
+        for text in ["spec.http[0].timeout", "metadata.labels[\"a.b/c\"]", "spec[3]", ""] {
+            assert_eq!(FieldPath::parse(text).to_string(), text);
+        }
+        for malformed in ["a..b", "[", "[\"", "a[x]", "a[0", "."] {
+            let _ = FieldPath::parse(malformed);
+        }
     }
 }

@@ -64,33 +64,36 @@ impl Walk<'_> {
 
     fn object(&mut self, fields: &Fields, node: &Node, path: Path<'_>, above: Option<&Level<'_>>) {
         let level = Level { fields, node, path, above };
+        let mut meant = Vec::new();
         for entry in node.entries() {
             match fields.known.get(entry.key.as_str()) {
                 Some(_) if entry.value.is_null() => {}
                 Some(shape) => self.node(shape, &entry.value, path.field(&entry.key), Some(&level)),
-                None => self.unknown_field(&level, &entry.key, &entry.value),
+                None => meant.extend(self.unknown_field(&level, &entry.key, &entry.value)),
             }
         }
         for name in &fields.required {
-            if node.field(name).is_none_or(Node::is_null) {
+            // A field that is only misspelt is not missing too.
+            if node.field(name).is_none_or(Node::is_null) && !meant.contains(&path.field(name).to_string()) {
                 self.missing_field(&level, name);
             }
         }
     }
 
-    fn unknown_field(&mut self, level: &Level<'_>, key: &str, value: &Node) {
-        let path = level.path.field(key);
+    /// Says that a field is unknown; returns the path of the one that was probably meant.
+    fn unknown_field(&mut self, level: &Level<'_>, key: &str, value: &Node) -> Option<String> {
         let code = match (self.unknown, level.fields.tolerant) {
             (_, true) => code::UNKNOWN_METADATA,
             (Unknown::Warn, false) => code::UNKNOWN_OPTION,
             (Unknown::Refuse, false) => code::UNKNOWN_FIELD,
         };
-        let remedy = match suggest::field(self.schema, level, key, value) {
+        let meant = suggest::field(self.schema, level, key, value);
+        let remedy = match &meant {
             Some(meant) => format!("did you mean {meant}?"),
-            None if level.fields.known.is_empty() => "remove it".into(),
             None => format!("remove it, or use one of: {}", level.fields.names()),
         };
-        self.findings.add(code, path, "unknown field", remedy);
+        self.findings.add(code, level.path.field(key), "unknown field", remedy);
+        meant
     }
 
     fn missing_field(&mut self, level: &Level<'_>, name: &str) {

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use proto::envoy::config::route::v3::{
-    Decorator, Route, RouteAction, WeightedCluster,
-    route::Action,
-    route_action::{ClusterSpecifier, HashPolicy},
-    weighted_cluster::{ClusterWeight, cluster_weight},
+use proto::{
+    envoy::config::route::v3::{
+        Decorator, Route, RouteAction, WeightedCluster,
+        route::Action,
+        route_action::{ClusterSpecifier, HashPolicy, MaxStreamDuration},
+        weighted_cluster::{ClusterWeight, cluster_weight},
+    },
+    google::protobuf::Duration as ProtoDuration,
 };
 
 use super::{
@@ -80,11 +83,26 @@ fn of_service(scoped: &ScopedService, port: u16, config: &MeshConfig) -> Routes 
     Routes { routes: vec![route], provenance }
 }
 
-/// The timeout of the whole request, for gRPC too; none is zero, which is without end.
+/// How long the whole request may take; none and zero are without end.
+///
+/// Without end a gRPC caller's own deadline counts. Beside a timeout it cannot be had: Envoy ignores the timeout of a route
+/// that says anything of streams, and the field that could say both is one for which it logs a warning on every update.
+/// The caller keeps its deadline itself.
 pub(super) fn set_timeout(timeout: Option<Duration>, action: &mut RouteAction) {
-    let timeout = duration::of(timeout.unwrap_or_default());
-    action.timeout = Some(timeout);
-    action.max_grpc_timeout = Some(timeout);
+    let timeout = timeout.unwrap_or_default();
+    action.timeout = Some(duration::of(timeout));
+    if timeout.is_zero() {
+        action.max_stream_duration = Some(endless());
+    }
+}
+
+/// Streams that take as long as they do, or as a gRPC caller says.
+pub(crate) fn endless() -> MaxStreamDuration {
+    MaxStreamDuration {
+        max_stream_duration: Some(ProtoDuration::default()),
+        grpc_timeout_header_max: Some(ProtoDuration::default()),
+        ..MaxStreamDuration::default()
+    }
 }
 
 fn hash_policies(keys: Vec<HashKey>) -> Vec<HashPolicy> {
@@ -96,7 +114,7 @@ fn rules_of<'a>(target: &Target<'a>) -> impl Iterator<Item = &'a ObjectId> {
 }
 
 /// What traces call the route: `host:port/path`.
-fn decorator(host: &str, port: u16, uri: Option<&StringMatch>) -> Decorator {
+pub(crate) fn decorator(host: &str, port: u16, uri: Option<&StringMatch>) -> Decorator {
     let path = match uri {
         None => "/*".to_owned(),
         Some(StringMatch::Exact(path) | StringMatch::Regex(path)) => path.clone(),

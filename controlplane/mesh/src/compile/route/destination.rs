@@ -130,7 +130,7 @@ fn collect_hosts<'a>(rule: Option<&'a HttpRule>, hosts: &mut BTreeSet<&'a Hostna
 }
 
 /// Every cluster that a virtual host names, in order.
-pub(super) fn clusters(host: &VirtualHost) -> BTreeSet<String> {
+pub(crate) fn clusters(host: &VirtualHost) -> BTreeSet<String> {
     let mut clusters = BTreeSet::new();
     for route in &host.routes {
         let Some(Action::Route(action)) = &route.action else { continue };

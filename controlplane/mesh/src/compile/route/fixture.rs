@@ -170,12 +170,6 @@ impl Mesh {
         Self(Scope::empty(namespace("default"), mesh_config(MeshConfig::default())))
     }
 
-    pub(crate) fn config(mut self, config: MeshConfig) -> Self {
-        self.0.outbound_policy = config.outbound_traffic_policy;
-        self.0.config = mesh_config(config);
-        self
-    }
-
     pub(crate) fn registry_only(mut self) -> Self {
         self.0.outbound_policy = OutboundTrafficPolicy::RegistryOnly;
         self

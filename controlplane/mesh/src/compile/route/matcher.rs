@@ -14,7 +14,7 @@ use crate::model::{
 };
 
 /// Every request.
-pub(super) fn everything() -> RouteMatch {
+pub(crate) fn everything() -> RouteMatch {
     RouteMatch { path_specifier: Some(PathSpecifier::Prefix("/".to_owned())), ..RouteMatch::default() }
 }
 

@@ -21,11 +21,7 @@ use crate::{
         scope::{Scope, ScopedService},
         viewpoint::Viewpoint,
     },
-    model::{
-        Hostname, Object, Shared,
-        service::{Registry, Resolution},
-        virtual_service::VirtualService,
-    },
+    model::{Hostname, Object, Shared, service::Resolution, virtual_service::VirtualService},
 };
 
 /// Longest body of a direct response, in bytes; Envoy's own limit is 4 KiB.
@@ -130,7 +126,7 @@ impl<'a> Planner<'a> {
             by_host: ByHost::new(scope),
             ports: port::with_requests(scope),
             aliases: aliases(scope),
-            ranks: in_precedence(scope).into_iter().map(Hostname::as_str).zip(1..).collect(),
+            ranks: port::in_precedence(scope).into_iter().map(Hostname::as_str).zip(1..).collect(),
         }
     }
 
@@ -283,20 +279,6 @@ fn at_port(candidate: Candidate, port: u16) -> Candidate {
         }
     }
     Candidate { domains, declared, ..candidate }
-}
-
-/// The services in the order in which they keep what several want: those of Kubernetes, then the oldest, then by name.
-pub(crate) fn in_precedence(scope: &Scope) -> Vec<&Hostname> {
-    let mut hosts: Vec<(bool, i64, &Hostname)> = scope
-        .services
-        .iter()
-        .map(|(host, scoped)| {
-            let foreign = scoped.service.service.registry != Registry::Kubernetes;
-            (foreign, scoped.service.created.unwrap_or(i64::MIN), host)
-        })
-        .collect();
-    hosts.sort_unstable();
-    hosts.into_iter().map(|(_, _, host)| host).collect()
 }
 
 fn aliases(scope: &Scope) -> BTreeMap<&Hostname, Vec<&ScopedService>> {

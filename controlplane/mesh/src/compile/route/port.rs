@@ -162,6 +162,20 @@ pub(crate) fn with_requests(scope: &Scope) -> BTreeMap<u16, Vec<&ScopedService>>
     ports
 }
 
+/// The services in the order in which they keep what several want: those of Kubernetes, then the oldest, then by name.
+pub(crate) fn in_precedence(scope: &Scope) -> Vec<&Hostname> {
+    let mut hosts: Vec<(bool, i64, &Hostname)> = scope
+        .services
+        .iter()
+        .map(|(host, scoped)| {
+            let foreign = scoped.service.service.registry != Registry::Kubernetes;
+            (foreign, scoped.service.created.unwrap_or(i64::MIN), host)
+        })
+        .collect();
+    hosts.sort_unstable();
+    hosts.into_iter().map(|(_, _, host)| host).collect()
+}
+
 /// Which route configurations the outbound listeners of a sidecar ask for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Asked<'a> {

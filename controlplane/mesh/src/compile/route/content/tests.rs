@@ -47,10 +47,8 @@ fn only(rule: HttpRule) -> Route {
 }
 
 fn forwarding(route: &Route) -> &RouteAction {
-    match route.action.as_ref().unwrap() {
-        Action::Route(action) => action,
-        other => panic!("not forwarded: {other:?}"),
-    }
+    let Some(Action::Route(action)) = &route.action else { panic!("not forwarded: {route:?}") };
+    action
 }
 
 fn shares(route: &Route) -> Vec<(String, u32)> {
@@ -59,7 +57,9 @@ fn shares(route: &Route) -> Vec<(String, u32)> {
         ClusterSpecifier::WeightedClusters(weighted) => {
             weighted.clusters.iter().map(|c| (c.name.clone(), c.weight.unwrap())).collect()
         }
-        other => panic!("unexpected clusters: {other:?}"),
+        ClusterSpecifier::ClusterHeader(_)
+        | ClusterSpecifier::ClusterSpecifierPlugin(_)
+        | ClusterSpecifier::InlineClusterSpecifierPlugin(_) => panic!("unexpected clusters: {route:?}"),
     }
 }
 
@@ -127,11 +127,13 @@ fn metadata_name_the_object_and_the_field() {
 }
 
 #[test]
-fn a_timeout_holds_for_grpc_too_and_zero_is_without_end() {
+fn a_timeout_stands_alone_and_zero_is_without_end() {
     let timeout = |timeout| forwarding(&only(HttpRule { timeout, ..fixture::rule("reviews") })).clone();
     let half = timeout(Some(Duration::from_millis(500)));
-    assert_eq!((half.timeout, half.max_grpc_timeout), (Some(duration::of(Duration::from_millis(500))), half.timeout));
+    assert_eq!(half.timeout, Some(duration::of(Duration::from_millis(500))));
+    assert_eq!(half.max_stream_duration, None, "Envoy would ignore the timeout");
     assert_eq!(timeout(Some(Duration::ZERO)), timeout(None));
+    assert_eq!(timeout(None).max_stream_duration, Some(endless()));
 }
 
 #[test]

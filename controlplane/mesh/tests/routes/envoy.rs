@@ -1,0 +1,244 @@
+//! The real Envoy takes every listener and route: `--mode validate`, with routes put into listeners of their own.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use mesh::compile::viewpoint::{ProxyKind, Viewpoint};
+use proptest::{
+    strategy::{Strategy, ValueTree},
+    test_runner::TestRunner,
+};
+use prost::Message;
+use proto::{
+    envoy::{
+        config::{
+            bootstrap::v3::{
+                Bootstrap,
+                bootstrap::{DynamicResources, StaticResources},
+            },
+            cluster::v3::{
+                Cluster,
+                cluster::{ClusterDiscoveryType, DiscoveryType},
+            },
+            core::v3::{
+                Address, ApiConfigSource, ApiVersion, GrpcService, HeaderValue, HeaderValueOption, Node, SocketAddress,
+                address,
+                api_config_source::ApiType,
+                grpc_service::{EnvoyGrpc, TargetSpecifier},
+                socket_address::PortSpecifier,
+            },
+            listener::v3::{Filter, FilterChain, Listener, filter},
+            route::v3::RouteConfiguration,
+        },
+        extensions::filters::{
+            http::router::v3::Router,
+            network::http_connection_manager::v3::{
+                HttpConnectionManager, HttpFilter, http_connection_manager::RouteSpecifier, http_filter,
+            },
+        },
+    },
+    pack, text,
+};
+
+use super::{
+    http::Texts,
+    properties::{listeners, routes},
+    world::{World, world},
+};
+
+/// Meshes that are tried; each is looked at by three sidecars and a gRPC client.
+const WORLDS: usize = 30;
+/// Where the listeners stand that hold routes; no mesh has the address.
+const ROUTES_AT: &str = "192.0.2.1";
+
+/// Envoy itself, and a place for its configuration.
+struct Oracle {
+    envoy: OsString,
+    directory: PathBuf,
+}
+
+impl Oracle {
+    /// `None`, and a word on why, where there is no Envoy.
+    fn find(test: &str) -> Option<Self> {
+        let Some(envoy) = std::env::var_os("MAINSHEET_ENVOY").filter(|path| !path.is_empty()) else {
+            assert!(std::env::var_os("MAINSHEET_REQUIRE_ENVOY").is_none(), "MAINSHEET_ENVOY does not name an Envoy");
+            eprintln!("skipped: {test}: MAINSHEET_ENVOY does not name an Envoy");
+            return None;
+        };
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+        std::fs::create_dir_all(&directory).unwrap();
+        Some(Self { envoy, directory })
+    }
+
+    /// What Envoy says of these listeners.
+    fn judge(&self, listeners: &[Listener]) -> Result<(), String> {
+        let path = self.directory.join("bootstrap.json");
+        let bytes = bootstrap(listeners).encode_to_vec().into();
+        let json = text::to_json("type.googleapis.com/envoy.config.bootstrap.v3.Bootstrap", &bytes).unwrap();
+        std::fs::write(&path, json.to_string()).unwrap();
+        let output = Command::new(&self.envoy)
+            .args(["--mode", "validate", "--disable-hot-restart", "-l", "warning", "-c"])
+            .arg(&path)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let deprecated = said.lines().find(|line| line.contains("deprecated"));
+        match (output.status.success(), deprecated) {
+            (true, None) => Ok(()),
+            (_, Some(line)) => Err(line.to_owned()),
+            (false, None) => Err(said),
+        }
+    }
+
+    /// Fails with a listener that Envoy refuses.
+    fn accepts(&self, listeners: &[Listener]) {
+        let Err(said) = self.judge(listeners) else { return };
+        for listener in listeners {
+            if let Err(said) = self.judge(std::slice::from_ref(listener)) {
+                panic!("refused: {said}\n{listener:#?}");
+            }
+        }
+        panic!("refused together, though each is accepted alone: {said}");
+    }
+}
+
+fn bootstrap(listeners: &[Listener]) -> Bootstrap {
+    let ads = ApiConfigSource {
+        api_type: ApiType::DeltaGrpc.into(),
+        transport_api_version: ApiVersion::V3.into(),
+        grpc_services: vec![GrpcService {
+            target_specifier: Some(TargetSpecifier::EnvoyGrpc(EnvoyGrpc {
+                cluster_name: "xds".to_owned(),
+                ..EnvoyGrpc::default()
+            })),
+            ..GrpcService::default()
+        }],
+        ..ApiConfigSource::default()
+    };
+    let xds = Cluster {
+        name: "xds".to_owned(),
+        cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::Static.into())),
+        ..Cluster::default()
+    };
+    Bootstrap {
+        node: Some(Node { id: "test".to_owned(), cluster: "test".to_owned(), ..Node::default() }),
+        static_resources: Some(StaticResources {
+            clusters: vec![xds],
+            listeners: listeners.to_vec(),
+            ..StaticResources::default()
+        }),
+        dynamic_resources: Some(DynamicResources { ads_config: Some(ads), ..DynamicResources::default() }),
+        ..Bootstrap::default()
+    }
+}
+
+/// A listener that holds a route configuration, so that Envoy looks at it.
+fn holding(number: u16, routes: RouteConfiguration) -> Listener {
+    let router = HttpFilter {
+        name: "envoy.filters.http.router".to_owned(),
+        config_type: Some(http_filter::ConfigType::TypedConfig(pack::any(&Router::default()))),
+        ..HttpFilter::default()
+    };
+    let manager = HttpConnectionManager {
+        stat_prefix: "routes".to_owned(),
+        route_specifier: Some(RouteSpecifier::RouteConfig(routes)),
+        http_filters: vec![router],
+        ..HttpConnectionManager::default()
+    };
+    let filter = Filter {
+        name: "envoy.filters.network.http_connection_manager".to_owned(),
+        config_type: Some(filter::ConfigType::TypedConfig(pack::any(&manager))),
+    };
+    let socket = SocketAddress {
+        address: ROUTES_AT.to_owned(),
+        port_specifier: Some(PortSpecifier::PortValue(u32::from(number))),
+        ..SocketAddress::default()
+    };
+    Listener {
+        name: format!("routes {number}"),
+        address: Some(Address { address: Some(address::Address::SocketAddress(socket)) }),
+        filter_chains: vec![FilterChain { filters: vec![filter], ..FilterChain::default() }],
+        ..Listener::default()
+    }
+}
+
+/// All that one viewpoint is sent, as listeners.
+fn sent(world: &World, viewpoint: &Viewpoint) -> Vec<Listener> {
+    let held = routes(world, viewpoint).into_values().zip(1..).map(|((head, hosts), number)| {
+        let mut configuration = RouteConfiguration::decode(head.as_slice()).unwrap();
+        configuration.virtual_hosts = hosts.into_iter().map(|host| host.message).collect();
+        holding(number, RouteConfiguration { validate_clusters: Some(false), ..configuration })
+    });
+    let held: Vec<Listener> = held.collect();
+    match viewpoint.kind {
+        // An API listener is for gRPC clients only.
+        ProxyKind::Grpc => held,
+        ProxyKind::Sidecar | ProxyKind::Router => {
+            listeners(world, viewpoint).into_iter().map(|compiled| compiled.message).chain(held).collect()
+        }
+    }
+}
+
+#[test]
+fn envoy_takes_the_listeners_and_routes_of_any_mesh() {
+    let Some(oracle) = Oracle::find("any_mesh") else { return };
+    let mut runner = TestRunner::deterministic();
+    // Not every machine that runs the tests knows IPv6, and Envoy refuses its addresses there.
+    let strategy = world(Texts::Read).prop_filter("IPv4", |world| !world.ipv6_only);
+    for _ in 0..WORLDS {
+        let world = strategy.new_tree(&mut runner).unwrap().current();
+        for viewpoint in world.viewpoints() {
+            oracle.accepts(&sent(&world, &viewpoint));
+        }
+    }
+}
+
+/// The table of format commands that the compiler leaves as they are, from its source, with arguments that each takes.
+fn commands() -> Vec<String> {
+    let source = include_str!("../../src/compile/route/format.rs");
+    let entry = |line: &str| {
+        let (name, takes) = line.trim().strip_prefix("(\"")?.split_once("\", Takes::")?;
+        let arguments = match takes.trim_end_matches("),") {
+            "Header" => vec!["(x-a)", "(X-A?:PATH)", "(x-a):10"],
+            "Keys" => vec!["(a)", "(a:b:c)", "(a:b):10"],
+            "Metadata" => vec![
+                "(ROUTE:a:b)",
+                "(DYNAMIC:a)",
+                "(CLUSTER:a)",
+                "(UPSTREAM_HOST:a)",
+                "(LISTENER:a)",
+                "(VIRTUAL_HOST:a)",
+            ],
+            "MaybeTime" => vec!["", "(%Y-%m-%dT%H:%M:%S.%3fZ)", "(%s)", "(%f)", "(%b %e %H:%M:%S %Y)"],
+            "Variable" => vec!["(HOME)"],
+            _ => vec![""],
+        };
+        Some(arguments.into_iter().map(|arguments| format!("%{name}{arguments}%")).collect::<Vec<_>>())
+    };
+    source.lines().filter_map(entry).flatten().collect()
+}
+
+#[test]
+fn envoy_knows_every_command_that_is_left_as_it_is() {
+    let Some(oracle) = Oracle::find("commands") else { return };
+    let commands = commands();
+    assert!(commands.len() > 80, "the table was not found");
+    let add = |value: String| HeaderValueOption {
+        header: Some(HeaderValue { key: "x-a".to_owned(), value, ..HeaderValue::default() }),
+        ..HeaderValueOption::default()
+    };
+    let listeners = commands.into_iter().zip(1..).map(|(command, number)| {
+        let configuration =
+            RouteConfiguration { request_headers_to_add: vec![add(command)], ..RouteConfiguration::default() };
+        holding(number, configuration)
+    });
+    oracle.accepts(&listeners.collect::<Vec<_>>());
+    let unknown = RouteConfiguration {
+        request_headers_to_add: vec![add("%NOSUCH%".to_owned())],
+        ..RouteConfiguration::default()
+    };
+    assert!(oracle.judge(&[holding(1, unknown)]).is_err(), "what the compiler mends is nothing that Envoy takes");
+}

@@ -1,0 +1,8 @@
+//! Routes and listeners of any mesh: what holds for all of them, and that the real Envoy takes them.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod envoy;
+mod http;
+mod properties;
+mod world;

@@ -1,0 +1,161 @@
+//! The binary as it is run: two processes that agree, memory that is shared, and an end that is clean.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use proto::ResourceType::Cluster;
+
+use crate::{
+    house::PATIENCE,
+    objects::{pod, rule, service},
+    proxy::Delta,
+};
+
+/// A control plane in a process of its own, ended when dropped.
+struct Server {
+    child: Child,
+    xds: SocketAddr,
+}
+
+impl Server {
+    fn start(directory: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_mainsheet"))
+            .args(["serve", "--xds-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0", "--log-format", "json"])
+            .arg("--config-dir")
+            .arg(directory)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let serving = log.find(|line| line.contains("\"message\":\"serving\"")).unwrap();
+        // Whoever writes to a pipe that nobody reads comes to a halt.
+        std::thread::spawn(move || log.for_each(drop));
+        let serving: serde_json::Value = serde_json::from_str(&serving).unwrap();
+        Self { child, xds: serving["xds_address"].as_str().unwrap().parse().unwrap() }
+    }
+
+    fn resident(&self) -> u64 {
+        let statm = fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap();
+        statm.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 4096
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn many(count: usize, seconds: u32) -> String {
+    let objects = (0..count).map(|number| {
+        let name = format!("service-with-quite-a-long-name-{number:05}");
+        service(&name, &[]) + &rule(&name, &format!("{seconds}s"))
+    });
+    objects.collect()
+}
+
+#[test]
+fn two_processes_compile_the_same_bytes_in_any_order_of_files() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let files = [service("a", &["10.2.0.1", "10.2.0.2"]), service("b", &[]), rule("a", "3s"), pod("web", "app: web")];
+    for (number, text) in files.iter().enumerate() {
+        fs::write(one.path().join(format!("{number}.yaml")), text).unwrap();
+        fs::write(other.path().join(format!("{}.yaml", files.len() - number)), text).unwrap();
+    }
+    let compiled = |directory: &Path, output: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_mainsheet"))
+            .args(["compile", "--proxy", "web.shop", "-o", output, "--config-dir"])
+            .arg(directory)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(compiled(one.path(), "json"), compiled(other.path(), "json"));
+    let versions = |table: String| -> Vec<String> {
+        table.lines().map(|line| line.split_whitespace().take(3).collect::<Vec<_>>().join(" ")).collect()
+    };
+    assert_eq!(versions(compiled(one.path(), "table")), versions(compiled(other.path(), "table")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_push_to_many_streams_is_held_in_memory_once() {
+    const STREAMS: usize = 50;
+    const SERVICES: usize = 2_500;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("mesh.yaml");
+    fs::write(&path, many(SERVICES, 1)).unwrap();
+    let server = Server::start(directory.path());
+    let mut proxies = Vec::new();
+    for number in 0..STREAMS {
+        // They take little ahead of what they read, so that what is sent stays with the server.
+        let mut proxy = Delta::open(server.xds, &format!("web-{number}"), Some(65_535)).await;
+        proxy.subscribe(Cluster, &[]).await;
+        proxies.push(proxy);
+    }
+    let mut len = 0;
+    for proxy in &mut proxies {
+        let response = proxy.take(Cluster).await;
+        len = response.resources.iter().map(|of| of.resource.as_ref().map_or(0, |any| any.value.len())).sum();
+    }
+    assert!(len > 1 << 20, "{len} bytes are not a large push");
+    let before = server.resident();
+    let next = directory.path().join("mesh.next");
+    fs::write(&next, many(SERVICES, 2)).unwrap();
+    fs::rename(&next, &path).unwrap();
+    // When the first proxy has read all of it, the others have it under way.
+    proxies[0].take(Cluster).await;
+    let deadline = Instant::now() + Duration::from_secs(1);
+    let mut most = 0;
+    while Instant::now() < deadline {
+        most = most.max(server.resident());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let grown = most.saturating_sub(before);
+    let copied = (STREAMS * len) as u64;
+    eprintln!("{STREAMS} streams, {len} bytes each: {} kB more resident", grown >> 10);
+    assert!(grown < copied / 3, "{grown} bytes more for {copied} bytes under way: copied for each stream");
+    for proxy in &mut proxies[1..] {
+        assert_eq!(proxy.take(Cluster).await.resources.len(), SERVICES);
+    }
+}
+
+#[test]
+fn it_ends_cleanly_when_it_is_asked_to() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("mesh.yaml"), service("a", &[])).unwrap();
+    let mut server = Server::start(directory.path());
+    let asked = Command::new("kill").args(["-TERM", &server.child.id().to_string()]).status().unwrap();
+    assert!(asked.success());
+    let deadline = Instant::now() + PATIENCE;
+    let status = loop {
+        if let Some(status) = server.child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(Instant::now() < deadline, "it does not end");
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+fn plain_text_is_for_this_machine_only() {
+    let directory = tempfile::tempdir().unwrap();
+    for (flag, address) in [("--xds-address", "0.0.0.0:15010"), ("--http-address", "[::]:15014")] {
+        let output = Command::new(env!("CARGO_BIN_EXE_mainsheet"))
+            .args(["serve", flag, address, "--config-dir"])
+            .arg(directory.path())
+            .output()
+            .unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(error.contains(flag) && error.contains(address) && error.contains("127.0.0.1"), "{error}");
+    }
+}
