@@ -23,7 +23,8 @@ struct Shape {
 
 fn at(id: &str, name: &str, last: u32) -> Change {
     let slice = (0..10).fold(slice(&format!("{id}-x"), name), |slice, n| {
-        slice.with(endpoint_of(&format!("10.1.{}.{}", if n == 9 { last % 250 } else { 0 }, n + 1), &format!("{id}-{n}")))
+        slice
+            .with(endpoint_of(&format!("10.1.{}.{}", if n == 9 { last % 250 } else { 0 }, n + 1), &format!("{id}-{n}")))
     });
     slice.set()
 }
@@ -84,7 +85,10 @@ fn measure(shape: &Shape) {
         }
         took.sort();
         let (all, applied) = took[took.len() / 2];
-        println!("{what}: {all:?} (store {applied:?}), {different} snapshots, {:?} each", all / different.max(1) as u32);
+        println!(
+            "{what}: {all:?} (store {applied:?}), {different} snapshots, {:?} each",
+            all / different.max(1) as u32
+        );
     };
     time("one endpoint", &|n| vec![at("n0/s3", "s3", n)]);
     time("one subset", &|n| vec![rule("n0/s3", &of, &["v1", "v2", &format!("v{}", n + 2)]).set()]);
