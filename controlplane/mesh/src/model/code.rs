@@ -64,6 +64,8 @@ codes! {
         "Kubernetes drops it without a word, and so does Mainsheet."
     UNKNOWN_OPTION "MS0209" Warning "the mesh option does not exist"
         "The option has no effect; all others are in force, since a mesh without its options would be worse."
+    WRONG_NAMESPACE "MS0210" Warning "the object is in a namespace where it means nothing"
+        "The configuration of the mesh is ConfigMap `istio` in the system namespace; elsewhere it is a ConfigMap like others."
 
     FIELD_NOT_IN_FORCE "MS0301" Warning "the field is not in force yet"
         "The field is known and correct, but Mainsheet does not act on it yet. The rest of the object is in force."
