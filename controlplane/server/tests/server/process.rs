@@ -13,7 +13,7 @@ use proto::ResourceType::Cluster;
 
 use crate::{
     house::PATIENCE,
-    objects::{pod, rule, service},
+    objects::{cluster, pod, rule, service},
     proxy::Delta,
 };
 
@@ -182,6 +182,15 @@ async fn status_shows_who_is_connected_and_how_far() {
     assert_eq!(row[..3], ["web.shop", "SYNCED", "SYNCED"], "{table}");
     let json: serde_json::Value = serde_json::from_str(&status("json")).unwrap();
     assert_eq!(json[0]["cluster_sent"], json[0]["cluster_acked"]);
+
+    let dump = Command::new(env!("CARGO_BIN_EXE_mainsheet"))
+        .args(["proxy-config", "web.shop", "--type", "cds", "--http-address", &server.http.to_string()])
+        .output()
+        .unwrap();
+    assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+    let dump: serde_json::Value = serde_json::from_slice(&dump.stdout).unwrap();
+    let clusters = dump["configs"][0]["dynamic_active_clusters"].as_array().unwrap();
+    assert!(clusters.iter().any(|of| of["cluster"]["name"] == cluster("a")), "{dump}");
 }
 
 #[test]
