@@ -3,6 +3,9 @@
 //! What is shared is kept apart from what is not: scopes, the destinations and entrances of scopes, and per viewpoint
 //! only what lets traffic in. An update pulls, from each viewpoint, what it stands on; each part is brought up to date
 //! once, and those that come out as they were end the matter there.
+//!
+//! A proxy on its own (a gateway) has the destinations of its scope, and no listeners or routes yet: those follow from
+//! Gateway objects. A proxyless gRPC client has destinations, listeners and routes of its own form, and lets nothing in.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -111,7 +114,8 @@ impl Snapshots {
 
     /// Brings all snapshots up to date, and returns those that differ from what they were.
     pub fn update(&mut self, mesh: &Mesh, touched: &Touched) -> Vec<(Viewpoint, Arc<Snapshot>)> {
-        if touched.is_nothing() {
+        // Pods and nodes alone move proxies to other viewpoints; they change nothing for those who look from there.
+        if touched.only_endpoints() && touched.endpoints.is_empty() && touched.reductions.is_empty() {
             return Vec::new();
         }
         self.now += 1;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that meets the unexpected must stop")]
 
 mod check;
+mod cost;
 mod property;
 mod sample;
 mod scope;
