@@ -9,6 +9,7 @@ pub mod ledger;
 pub mod live;
 pub mod observe;
 pub mod place;
+pub mod problem;
 pub mod screen;
 pub mod stage;
 pub mod table;

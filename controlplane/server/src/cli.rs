@@ -2,6 +2,8 @@
 
 pub mod analyze;
 pub mod compile;
+mod fetch;
+mod proxy_config;
 mod serve;
 mod status;
 mod yaml;
@@ -31,6 +33,8 @@ enum Command {
     Analyze(analyze::Args),
     /// Show how far each connected proxy has followed, and what it refuses and why
     Status(status::Args),
+    /// Print what a connected proxy is to hold, in the shape of Envoy's own config dump
+    ProxyConfig(proxy_config::Args),
     /// Print the version
     Version,
 }
@@ -60,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Compile(args) => compile::run(args),
         Command::Analyze(args) => analyze::run(args),
         Command::Status(args) => status::run(args).into(),
+        Command::ProxyConfig(args) => proxy_config::run(args).into(),
         Command::Version => print(&format!("mainsheet {VERSION}\n")).into(),
     };
     match end {

@@ -1,5 +1,7 @@
 //! Puts the house together: the only file that names every room.
 
+mod report;
+
 use std::{
     net::SocketAddr,
     path::PathBuf,
@@ -8,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use mesh::model::{Problem, Severity};
+use mesh::model::Problem;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -57,7 +59,9 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     let mesh = dispatch::start(Arc::clone(&metrics)).context("no thread for the owner of the mesh")?;
     let proxies = Arc::new(ads::Proxies::default());
     let (trigger, shutdown) = shutdown::channel();
+    let (found, of_source) = watch::channel(Vec::new());
     let (problems, reported) = watch::channel(Arc::new(Vec::new()));
+    tokio::spawn(report::run(of_source, mesh.clone(), problems, Arc::clone(&metrics)));
     let service = ads::Service::new(mesh.clone(), Arc::clone(&metrics), Arc::clone(&proxies), shutdown.clone(), now);
     let pages = http::router(http::Sources {
         dispatch: mesh.clone(),
@@ -77,7 +81,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     let mut served = tokio::spawn(ads::serve(xds, Arc::new(service), shutdown.clone()));
     let mut pages = tokio::spawn(http::serve(http, pages, shutdown));
     let end = tokio::select! {
-        end = follow(args, &mesh, &metrics, &problems) => end,
+        end = follow(args, &mesh, &found) => end,
         () = mesh.gone() => Err(anyhow::anyhow!("the owner of the mesh has died; please report the log above")),
         _ = terminated.recv() => Ok(()),
         _ = interrupted.recv() => Ok(()),
@@ -93,39 +97,19 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     end
 }
 
-/// Hands every change of the files over to the owner of the mesh, and its problems to those who show them.
-async fn follow(
-    args: &Args,
-    mesh: &dispatch::Handle,
-    metrics: &Metrics,
-    problems: &watch::Sender<Arc<Vec<Problem>>>,
-) -> anyhow::Result<()> {
+/// Hands every change of the files over to the owner of the mesh, and what is wrong with them to the reporter.
+async fn follow(args: &Args, mesh: &dispatch::Handle, problems: &watch::Sender<Vec<Problem>>) -> anyhow::Result<()> {
     let mut watch = source::watch(&args.config_dir, Settings::default());
     while let Some(Update { changes, problems: found }) = watch.next().await {
         let received = Instant::now();
-        report(&found, &problems.borrow(), metrics);
-        problems.send_replace(Arc::new(found));
         mesh.apply(changes, received).await?;
+        problems.send_if_modified(|problems| {
+            let differs = *problems != found;
+            *problems = found;
+            differs
+        });
     }
     bail!("the watch of {} ended; is the directory gone?", args.config_dir.display())
-}
-
-/// Counts problems and writes those that are new.
-fn report(found: &[Problem], before: &[Problem], metrics: &Metrics) {
-    for severity in [Severity::Error, Severity::Warning, Severity::Info] {
-        let count = found.iter().filter(|problem| problem.severity == severity).count();
-        metrics.problems(severity.as_str(), count);
-        if severity == Severity::Error {
-            metrics.pilot_total_rejected_configs.set(i64::try_from(count).unwrap_or(i64::MAX));
-        }
-    }
-    let known: std::collections::BTreeSet<&Problem> = before.iter().collect();
-    for problem in found.iter().filter(|problem| !known.contains(problem)) {
-        match problem.severity {
-            Severity::Error => tracing::warn!(code = problem.code, "{problem}"),
-            Severity::Warning | Severity::Info => tracing::info!(code = problem.code, "{problem}"),
-        }
-    }
 }
 
 /// Plain text is for this machine only: whoever reaches these ports reads the whole mesh.

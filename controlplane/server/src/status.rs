@@ -6,7 +6,6 @@ pub use table::{align, table};
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use mesh::push::Protocol;
 use proto::ResourceType;
 use serde::{Deserialize, Serialize};
 
@@ -164,10 +163,7 @@ fn detail(proxy: &Proxy, state: &ProxyState) -> Detail {
         state: worst.max(pending),
         node_id: proxy.node_id.clone(),
         peer: proxy.peer.to_string(),
-        protocol: match proxy.protocol {
-            Protocol::Delta => "delta".to_owned(),
-            Protocol::StateOfTheWorld => "sotw".to_owned(),
-        },
+        protocol: proxy.protocol_name().to_owned(),
         user_agent: proxy.user_agent.clone(),
         connected_at: seconds(proxy.connected),
         target: state.target.as_ref().map(|target| target.digest().to_string()).unwrap_or_default(),

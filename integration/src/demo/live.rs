@@ -9,6 +9,7 @@ use crate::demo::{
     Options,
     door::Door,
     ledger::Ledger,
+    problem,
     screen::{Screen, say},
     stage::Stage,
     table::{self, Paint},
@@ -19,6 +20,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// Lately is so many ticks.
 const LATELY_TICKS: usize = 10;
 const LEGEND: &str = "Versions and times are those of the last 10 s. Ctrl-C ends it all and leaves nothing behind.";
+const NO_CONTROL_PLANE: &str = "The control plane does not answer; the Envoys go on with what they have.";
 /// Where lines follow lines, a table comes each so many ticks.
 const PLAIN_TICKS: u64 = 5;
 
@@ -63,10 +65,16 @@ async fn watch(
             break;
         }
         let table = table::render(&ledger, screen.paint());
+        let problems = stage.problems().await.map_or_else(
+            |_| format!("{NO_CONTROL_PLANE}\n"),
+            |problems| problem::told(&problems, stage.config().path()),
+        );
         let pages = table::pages(visitors.pages());
         match screen {
-            Screen::Terminal(_) => screen.show(&format!("{introduction}\n{table}\n{pages}\n{LEGEND}"))?,
-            Screen::Plain if tick % PLAIN_TICKS == PLAIN_TICKS - 1 => screen.show(&format!("{table}{pages}"))?,
+            Screen::Terminal(_) => screen.show(&format!("{introduction}\n{table}\n{pages}\n{LEGEND}\n{problems}"))?,
+            Screen::Plain if tick % PLAIN_TICKS == PLAIN_TICKS - 1 => {
+                screen.show(&format!("{table}{pages}\n{problems}"))?
+            }
             Screen::Plain => {}
         }
     }

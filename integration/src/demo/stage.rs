@@ -13,6 +13,7 @@ use crate::{
         cast::{PODS, PRODUCTPAGE, Pod},
         observe::{self, Reading},
         place::{HTTP_PROXY_PORT, Place},
+        problem::{self, Problem},
         visitors::has_gaps,
     },
     envoy::Envoy,
@@ -158,6 +159,18 @@ impl Stage {
         Ok(sum)
     }
 
+    /// Fails unless every Envoy is connected and, as far as the control plane knows, holds what it should.
+    ///
+    /// # Errors
+    /// One does not, or the control plane does not answer.
+    pub async fn ensure_synced(&self) -> Result<()> {
+        let proxies = self.control_plane.json("/debug/syncz").await?;
+        let states = proxies.as_array().into_iter().flatten().filter_map(|proxy| proxy.pointer("/mainsheet/state"));
+        let synced = states.filter(|state| *state == "SYNCED").count();
+        ensure!(synced == self.sidecars.len(), "{synced} of {} are in sync", self.sidecars.len());
+        Ok(())
+    }
+
     /// Sets the counters of an application back and tells it how to behave from now on.
     ///
     /// # Errors
@@ -183,6 +196,14 @@ impl Stage {
     /// The control plane.
     pub fn control_plane(&mut self) -> &mut ControlPlane {
         &mut self.control_plane
+    }
+
+    /// What the control plane finds wrong with the files.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn problems(&self) -> Result<Vec<Problem>> {
+        problem::all(&self.control_plane).await
     }
 
     /// The files that the control plane serves.

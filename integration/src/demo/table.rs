@@ -8,7 +8,7 @@ use crate::demo::{
 const HEADINGS: [&str; 7] = ["CALLER", "SERVICE", "REQUESTS", "BY VERSION", "ERRORS", "P50", "P99"];
 /// Which columns hold numbers, and so stand at the right.
 const RIGHT: [bool; 7] = [false, false, true, false, true, true, true];
-/// Columns that are printed in red when their number is not zero.
+/// Printed in red where there are some lately.
 const ERRORS_COLUMN: usize = 4;
 
 /// Whether a table may have colours.
@@ -20,19 +20,22 @@ pub enum Paint {
     None,
 }
 
-type Row = [String; 7];
+type Cells = [String; 7];
 
 /// The table: totals of requests and errors, and, of the last seconds, versions and times.
 #[must_use]
 pub fn render(ledger: &Ledger, paint: Paint) -> String {
-    let mut rows: Vec<(u8, Row)> =
-        ledger.total().map(|(edge, total)| (depth(edge), row(edge, total, &ledger.lately(edge)))).collect();
-    rows.sort_by_key(|(depth, _)| *depth);
-    let rows: Vec<Row> = rows.into_iter().map(|(_, row)| row).collect();
+    let mut edges: Vec<_> = ledger.total().collect();
+    edges.sort_by_key(|(edge, _)| depth(edge));
+    let row = |(edge, total)| {
+        let lately = ledger.lately(edge);
+        let style = if lately.failed > 0 { Style::Failing } else { Style::Working };
+        (cells(edge, total, &lately), style)
+    };
+    let heading = (HEADINGS.map(str::to_owned), Style::Heading);
+    let rows: Vec<(Cells, Style)> = std::iter::once(heading).chain(edges.into_iter().map(row)).collect();
     let widths = widths(&rows);
-    let mut text = line(&HEADINGS.map(str::to_owned), &widths, Style::Heading, paint);
-    rows.iter().for_each(|row| text.push_str(&line(row, &widths, Style::Row, paint)));
-    text
+    rows.iter().map(|(cells, style)| line(cells, &widths, *style, paint)).collect()
 }
 
 /// What visitors saw, in one line.
@@ -45,7 +48,8 @@ pub fn pages(pages: Pages) -> String {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Style {
     Heading,
-    Row,
+    Working,
+    Failing,
 }
 
 /// Callers stand in the order in which a request passes them.
@@ -57,7 +61,7 @@ fn depth(edge: &Edge) -> u8 {
     }
 }
 
-fn row(edge: &Edge, total: &Calls, lately: &Calls) -> Row {
+fn cells(edge: &Edge, total: &Calls, lately: &Calls) -> Cells {
     let time = |percent| lately.percentile_us(percent).map_or_else(|| "-".to_owned(), milliseconds);
     [
         edge.caller.clone(),
@@ -82,24 +86,24 @@ fn milliseconds(us: u64) -> String {
     if us < 1_000 { "<1 ms".to_owned() } else { format!("{} ms", (us + 500) / 1_000) }
 }
 
-fn widths(rows: &[Row]) -> [usize; 7] {
-    let mut widths = HEADINGS.map(str::len);
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
+fn widths(rows: &[(Cells, Style)]) -> [usize; 7] {
+    let mut widths = [0; 7];
+    for (cells, _) in rows {
+        for (width, cell) in widths.iter_mut().zip(cells) {
             *width = (*width).max(cell.chars().count());
         }
     }
     widths
 }
 
-fn line(cells: &Row, widths: &[usize; 7], style: Style, paint: Paint) -> String {
+fn line(cells: &Cells, widths: &[usize; 7], style: Style, paint: Paint) -> String {
     let columns = cells.iter().zip(widths).zip(RIGHT).enumerate();
     let padded = columns.map(|(column, ((cell, &width), right))| {
         let padded = if right { format!("{cell:>width$}") } else { format!("{cell:<width$}") };
         let (before, after) = match (paint, style) {
             (Paint::Colours, Style::Heading) => ("\x1b[1m", "\x1b[0m"),
-            (Paint::Colours, Style::Row) if column == ERRORS_COLUMN && cell != "0" => ("\x1b[31m", "\x1b[0m"),
-            (Paint::Colours | Paint::None, Style::Heading | Style::Row) => ("", ""),
+            (Paint::Colours, Style::Failing) if column == ERRORS_COLUMN => ("\x1b[31m", "\x1b[0m"),
+            (Paint::Colours, Style::Failing | Style::Working) | (Paint::None, _) => ("", ""),
         };
         format!("{before}{padded}{after}")
     });
@@ -143,8 +147,12 @@ reviews-v2      ratings            10  -                      4     -     -
     }
 
     #[test]
-    fn errors_are_red_on_a_terminal() {
-        let text = render(&ledger(), Paint::Colours);
+    fn errors_are_red_on_a_terminal_while_they_happen() {
+        let mut ledger = ledger();
+        let text = render(&ledger, Paint::Colours);
         assert!(text.contains("\x1b[31m     4\x1b[0m") && !text.contains("\x1b[31m     0"), "{text}");
+        (0..10).for_each(|_| ledger.add(Reading::new()));
+        let text = render(&ledger, Paint::Colours);
+        assert!(text.contains("     4") && !text.contains("\x1b[31m"), "{text}");
     }
 }

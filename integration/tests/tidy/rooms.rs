@@ -36,8 +36,9 @@ const HOUSES: [House; 2] = [
                 may_name: &[
                     "crate::model",
                     "proto",
-                    // Read only.
+                    // Read only, and the names by which it is read.
                     "crate::store::Mesh",
+                    "crate::store::ServiceKey",
                     // A plain value: what of a scope, and which viewpoints, to ask the mesh for again.
                     "crate::store::Touched",
                     // What a result refers to is a plain value that the snapshot keeps beside it.
@@ -45,7 +46,8 @@ const HOUSES: [House; 2] = [
                 ],
             },
             Room { name: "snapshot", may_name: &["crate::model", "crate::store", "crate::compile", "proto"] },
-            Room { name: "push", may_name: &["crate::snapshot", "proto"] },
+            // What a refused resource was made of is reported as it stands in the resource.
+            Room { name: "push", may_name: &["crate::snapshot", "crate::model::Origin", "proto"] },
         ],
         wiring: &["lib"],
         forbidden: &[
@@ -71,15 +73,40 @@ const HOUSES: [House; 2] = [
         sources: "controlplane/server/src/",
         rooms: &[
             Room { name: "source", may_name: &["mesh::model", "mesh::store::Change"] },
-            Room { name: "dispatch", may_name: &["mesh"] },
+            // It counts what was compiled, type by type.
+            Room { name: "dispatch", may_name: &["mesh", "proto::ResourceType"] },
             Room {
                 name: "ads",
-                may_name: &["crate::dispatch", "mesh::push", "mesh::snapshot", "mesh::model", "proto"],
+                may_name: &[
+                    "crate::dispatch",
+                    "mesh::push",
+                    "mesh::snapshot",
+                    "mesh::model",
+                    // What a proxy says of itself is read where it arrives.
+                    "mesh::compile::viewpoint::ProxyDescription",
+                    "proto",
+                ],
             },
             Room { name: "inject", may_name: &["crate::dispatch", "mesh::model"] },
             Room {
                 name: "status",
                 may_name: &["crate::dispatch", "crate::ads", "mesh::model", "mesh::snapshot", "proto"],
+            },
+            Room {
+                name: "http",
+                may_name: &[
+                    "crate::dispatch",
+                    "crate::ads",
+                    "crate::status",
+                    "mesh::model",
+                    "mesh::snapshot",
+                    // Read only: it shows the mesh as it stands.
+                    "mesh::store::Mesh",
+                    "mesh::store::Objects",
+                    "mesh::store::ServiceKey",
+                    "mesh::compile::scope::MeshService",
+                    "proto",
+                ],
             },
             Room { name: "console", may_name: &["crate::dispatch", "crate::status", "mesh::model"] },
         ],

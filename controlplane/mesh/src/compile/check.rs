@@ -20,10 +20,13 @@ use crate::{
 /// Most problems that are said of one mesh.
 pub const PROBLEMS_MAX: usize = 10_000;
 
+/// For so many hosts that name nothing it is guessed what was meant: each guess looks at every service.
+const GUESSES_MAX: usize = 100;
+
 /// All that is wrong between the objects of `mesh`, object by object.
 #[must_use]
 pub fn check(mesh: &Mesh) -> Vec<Problem> {
-    let mut checker = Checker { mesh, problems: Vec::new() };
+    let mut checker = Checker { mesh, problems: Vec::new(), guesses_left: GUESSES_MAX };
     checker.virtual_services();
     checker.destination_rules();
     checker.sidecars();
@@ -38,6 +41,7 @@ pub fn check(mesh: &Mesh) -> Vec<Problem> {
 struct Checker<'m> {
     mesh: &'m Mesh,
     problems: Vec<Problem>,
+    guesses_left: usize,
 }
 
 impl Checker<'_> {
@@ -45,7 +49,7 @@ impl Checker<'_> {
         if self.problems.len() >= PROBLEMS_MAX {
             return;
         }
-        self.problems.push(Problem {
+        let problem = Problem {
             severity: code.severity,
             code: code.id,
             object: object.id.to_string(),
@@ -53,6 +57,7 @@ impl Checker<'_> {
             location: self.mesh.object_location(&object.id).cloned(),
             reason,
             remedy,
-        });
+        };
+        self.problems.push(problem.in_one_line());
     }
 }

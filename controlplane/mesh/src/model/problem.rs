@@ -52,6 +52,38 @@ pub struct Problem {
     pub remedy: String,
 }
 
+/// Longest reason, remedy, field or object of a problem, in characters; the rest of what a user wrote is cut off.
+const TEXT_LEN_MAX: usize = 400;
+
+impl Problem {
+    /// The same in one line of bounded length: what users write is repeated in problems, and must not flood or steer a
+    /// terminal.
+    #[must_use]
+    pub fn in_one_line(self) -> Self {
+        let Self { severity, code, object, field, location, reason, remedy } = self;
+        Self {
+            severity,
+            code,
+            object: one_line(object),
+            field: one_line(field),
+            location,
+            reason: one_line(reason),
+            remedy: one_line(remedy),
+        }
+    }
+}
+
+fn one_line(text: String) -> String {
+    if text.len() <= TEXT_LEN_MAX && !text.contains(char::is_control) {
+        return text;
+    }
+    let mut line: String = text.chars().take(TEXT_LEN_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(TEXT_LEN_MAX).is_some() {
+        line.push('…');
+    }
+    line
+}
+
 impl fmt::Display for Problem {
     /// `error: VirtualService default/reviews: spec.http[0].x: reason (remedy) [file:line:column]`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -32,7 +32,7 @@ fn a_proxy_that_has_everything_is_sent_nothing() {
 }
 
 #[test]
-fn a_proxy_that_has_everything_of_the_state_of_the_world_is_sent_nothing() {
+fn a_proxy_that_has_everything_of_the_state_of_the_world_is_sent_only_routes() {
     let target = shop();
     let types =
         [(Cluster, &[] as &[&str], "v1"), (Endpoint, &["v1"], "v1"), (Listener, &[], "in"), (Route, &["web"], "web")];
@@ -44,8 +44,12 @@ fn a_proxy_that_has_everything_of_the_state_of_the_world_is_sent_nothing() {
     }
     // Another replica, which never saw the proxy.
     let mut proxy = Proxy::new(SOTW, &target);
-    for ((kind, names, _), version) in types.into_iter().zip(&versions) {
+    for ((kind, names, name), version) in types.into_iter().zip(&versions) {
         proxy.comes_back_at(kind, names, version);
+        if kind == Route {
+            // It may have dropped the name and asked for it again, and would say the same version.
+            proxy.takes(kind, &[name]);
+        }
         proxy.gets_nothing();
     }
 }
@@ -128,6 +132,22 @@ fn a_cluster_that_warms_gets_endpoints_though_it_left_the_target_before_they_wer
     proxy.aim(&snapshot([]));
     proxy.comes_back(Endpoint, &["v1"], &[("v1", "0000000000000002")]);
     proxy.takes(Endpoint, &["v1"]);
+}
+
+#[test]
+fn a_route_waits_for_a_cluster_that_the_proxy_brought_along_and_is_being_told_to_drop() {
+    let back = snapshot([fixed("v2", 1), listener("in", 1).route("web"), route("web", 2).to("v2")]);
+    let mut proxy = Proxy::new(DELTA, &snapshot([listener("in", 1).route("web"), route("web", 1)]));
+    proxy.comes_back(Cluster, &[], &[("v2", &version(&back, Cluster, "v2"))]);
+    proxy.comes_back(Listener, &[], &[("in", &version(&back, Listener, "in"))]);
+    proxy.wants(Route, &["web"]);
+    let removal = proxy.gets(Cluster, &[], &["v2"]);
+    proxy.takes(Route, &["web"]);
+    proxy.aim(&back);
+    proxy.gets_nothing();
+    proxy.accepts(&removal);
+    proxy.takes(Cluster, &["v2"]);
+    proxy.takes(Route, &["web"]);
 }
 
 #[test]

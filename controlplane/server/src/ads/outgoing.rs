@@ -4,6 +4,7 @@ use std::{
     convert::Infallible,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -16,6 +17,9 @@ use super::response::Encoded;
 
 /// Responses that wait between a stream and HTTP/2, which itself takes one more ahead of what the peer has room for.
 const WAITING_MAX: usize = 1;
+
+/// Time for which the end of a stream waits behind a response.
+const END_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a stream hands over.
 #[derive(Debug)]
@@ -43,9 +47,9 @@ impl Sink {
         self.0.closed().await;
     }
 
-    /// Ends the stream, if there is room to say so; otherwise it ends without a word.
-    pub(super) fn end(self, status: Status) {
-        let _ = self.0.try_send(Item::End(status));
+    /// Ends the stream. A peer that does not take the word in time finds it broken off.
+    pub(super) async fn end(self, status: Status) {
+        let _ = tokio::time::timeout(END_TIMEOUT, self.0.send(Item::End(status))).await;
     }
 }
 
@@ -130,7 +134,7 @@ mod tests {
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "b");
         sink.place().await.unwrap().fill(encoded("c", ""));
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "c");
-        sink.end(Status::unavailable("over"));
+        sink.end(Status::unavailable("over")).await;
         let trailers = body.frame().await.unwrap().unwrap().into_trailers().unwrap();
         assert_eq!(trailers["grpc-status"], "14");
         assert_eq!(trailers["grpc-message"], "over");

@@ -42,8 +42,7 @@ pub struct Proxy {
     pub node_id: String,
     /// Where it connects from.
     pub peer: SocketAddr,
-    /// Which protocol it speaks.
-    pub protocol: Protocol,
+    protocol: Protocol,
     /// The program: `envoy`.
     pub user_agent: String,
     /// `CLUSTER_ID` of its metadata.
@@ -177,6 +176,15 @@ impl Proxy {
     #[must_use]
     pub fn kind(&self) -> &str {
         self.node_id.split('~').next().unwrap_or_default()
+    }
+
+    /// Which protocol it speaks, in one word.
+    #[must_use]
+    pub fn protocol_name(&self) -> &'static str {
+        match self.protocol {
+            Protocol::Delta => "delta",
+            Protocol::StateOfTheWorld => "sotw",
+        }
     }
 
     /// How far it has followed, at this moment.

@@ -100,7 +100,7 @@ pub(super) async fn serve<B>(
     if end.code() != tonic::Code::Ok {
         tracing::debug!(%peer, code = ?end.code(), reason = end.message(), "stream ended");
     }
-    sink.end(end);
+    sink.end(end).await;
 }
 
 async fn live<B>(

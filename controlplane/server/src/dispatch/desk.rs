@@ -85,6 +85,7 @@ impl Desk {
             took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             "mesh changed"
         );
+        self.show();
     }
 
     /// Publishes to a proxy from now on.

@@ -87,7 +87,7 @@ impl Reader<'_> {
         let identity = root.and_then(|root| Identity::read(root).ok());
         let id = identity.as_ref().and_then(|identity| identity.object_id(self.settings));
         let code = if error.limit { code::LIMIT } else { code::SYNTAX };
-        self.reading.problems.push(Problem {
+        let problem = Problem {
             severity: code.severity,
             code: code.id,
             object: identity.map(|identity| identity.title(self.settings)).unwrap_or_default(),
@@ -95,7 +95,8 @@ impl Reader<'_> {
             location: Some(self.locate(error.position)),
             reason: error.reason,
             remedy: error.remedy.to_owned(),
-        });
+        };
+        self.reading.problems.push(problem.in_one_line());
         match (id, root) {
             (Some(id), Some(root)) => {
                 let location = self.locate(root.position);
@@ -118,6 +119,16 @@ impl Reader<'_> {
             Treatment::List => self.list(root),
             Treatment::Compiled(_) => self.object(root, &identity),
             Treatment::ConfigMap if identity.is_mesh_config(self.settings) => self.object(root, &identity),
+            Treatment::ConfigMap if identity.is_misplaced_mesh_config(self.settings) => {
+                let finding = Finding {
+                    code: code::WRONG_NAMESPACE,
+                    path: Path::root().field("metadata").to_owned().with("namespace"),
+                    position: None,
+                    reason: "is not read: the configuration of the mesh stands in another namespace".into(),
+                    remedy: format!("did you mean namespace {}?", self.settings.system_namespace),
+                };
+                self.problem(finding, &identity.title(self.settings), root);
+            }
             Treatment::ConfigMap => self.say(root, &identity, code::PLAIN_KIND, "has no part in the mesh"),
             Treatment::Accepted(code, reason) => self.say(root, &identity, code, reason),
             Treatment::Unknown => {

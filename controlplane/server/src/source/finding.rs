@@ -41,6 +41,7 @@ impl Finding {
             reason: self.reason,
             remedy: self.remedy,
         }
+        .in_one_line()
     }
 }
 

@@ -154,6 +154,11 @@ pub fn meant(api_version: &str, kind: &str) -> Option<String> {
         ("apps/v1", "Deployment"),
         ("gateway.networking.k8s.io/v1", "HTTPRoute"),
     ];
+    /// Longer names are nothing that is known, and comparing them would cost too much.
+    const LEN_MAX: usize = 64;
+    if kind.len() > LEN_MAX || api_version.len() > LEN_MAX {
+        return None;
+    }
     let distance = |name: &str| strsim::damerau_levenshtein(&kind.to_ascii_lowercase(), &name.to_ascii_lowercase());
     KINDS
         .iter()

@@ -16,7 +16,7 @@ pub enum Step {
 /// A path on the stack: each step borrows the one before, so that walking an object costs no memory.
 #[derive(Debug, Clone, Copy)]
 pub struct Path<'a> {
-    before: Option<&'a Path<'a>>,
+    before: Option<&'a Self>,
     step: BorrowedStep<'a>,
 }
 

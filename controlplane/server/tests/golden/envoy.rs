@@ -10,9 +10,6 @@ use mainsheet::cli::compile::Compiled;
 use proto::ResourceType;
 use serde_json::{Value, json};
 
-/// Deprecated fields that are sent on purpose: Envoy honours them, and what replaces them is not the same.
-const DEPRECATED_ON_PURPOSE: [&str; 1] = ["envoy.config.route.v3.RouteAction.max_grpc_timeout"];
-
 /// Where the real Envoy is, if there is one; a test that must not skip fails without.
 pub(crate) fn find() -> Option<PathBuf> {
     let envoy = std::env::var_os("MAINSHEET_ENVOY").map(PathBuf::from).filter(|path| path.exists());
@@ -94,8 +91,7 @@ pub(crate) fn validate(envoy: &Path, bootstrap: &Path) -> Result<(), String> {
         .output()
         .map_err(|error| error.to_string())?;
     let notes = String::from_utf8_lossy(&output.stderr).into_owned();
-    let on_purpose = |line: &str| DEPRECATED_ON_PURPOSE.iter().any(|field| line.contains(field));
-    let deprecated = notes.lines().find(|line| line.contains("Deprecated field") && !on_purpose(line));
+    let deprecated = notes.lines().find(|line| line.contains("Deprecated field"));
     match (output.status.success(), deprecated) {
         (true, None) => Ok(()),
         (true, Some(line)) => Err(line.to_owned()),

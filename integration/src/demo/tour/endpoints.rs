@@ -12,7 +12,7 @@ use crate::{
 
 /// As many callers at one time as in the load tests that elastic platforms were measured with.
 const CALLERS: u32 = 40;
-const PER_SECOND: u32 = 400;
+const PER_SECOND: u32 = 200;
 /// How long a load runs before and after a change.
 const PAUSE: Duration = Duration::from_millis(500);
 const EDITS: [&str; 5] = [
@@ -56,6 +56,7 @@ pub(super) async fn restart(guide: &mut Guide<'_>) -> Result<String> {
     guide.stage().control_plane().kill();
     tokio::time::sleep(PAUSE).await;
     guide.stage().control_plane().restart().await?;
+    guide.all_synced().await?;
     // It is the one that serves now: an edit takes effect.
     guide.apply("seeds/blue-green-v2.yaml").await?;
     guide.to_reviews().await.ensure_only("v2")?;

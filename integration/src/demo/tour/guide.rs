@@ -1,6 +1,9 @@
 //! What scenes are played with: files are applied and taken away, requests sent and counted.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 
@@ -12,14 +15,13 @@ use crate::{
         stage::Stage,
     },
     load::Load,
-    outside::{repository, sample},
+    outside::sample,
     tally::Tally,
     wait,
 };
 
 /// The Envoys have settled when they took no update for so long.
 const QUIET: Duration = Duration::from_millis(250);
-const POLL: Duration = Duration::from_millis(50);
 /// Independent draws leave this many standard deviations once in 150,000 times.
 const DEVIATIONS: f64 = 4.5;
 
@@ -79,8 +81,7 @@ impl<'a> Guide<'a> {
         if !self.files.iter().any(|held| held == file) {
             self.files.push(file.to_owned());
         }
-        let shown = repository().join("manifests/samples").join(name);
-        let shown = shown.strip_prefix(repository()).map(|path| path.display().to_string()).unwrap_or_default();
+        let shown = format!("manifests/samples/{name}");
         if !self.applied.contains(&shown) {
             self.applied.push(shown);
         }
@@ -132,22 +133,26 @@ impl<'a> Guide<'a> {
         Ok(self.stage.updates().await?.0)
     }
 
-    /// Waits until the Envoys took more updates than `before` and then none for a while.
+    /// Waits until the Envoys took more updates than `before`, all hold what they should, and they took none for a while.
     pub(super) async fn settled(&self, before: u64) -> Result<()> {
-        let mut last = wait::until("an Envoy to take the change", async || {
+        let mut last = before;
+        let mut quiet_since = Instant::now();
+        wait::until("the Envoys to take the change", async || {
             let taken = self.taken().await?;
-            ensure!(taken > before, "none did");
-            Ok(taken)
+            if taken != last || taken == before {
+                (last, quiet_since) = (taken, Instant::now());
+            }
+            ensure!(taken > before, "none took anything");
+            self.stage.ensure_synced().await?;
+            ensure!(quiet_since.elapsed() >= QUIET, "they still take updates");
+            Ok(())
         })
-        .await?;
-        let mut quiet = Duration::ZERO;
-        while quiet < QUIET {
-            tokio::time::sleep(POLL).await;
-            let taken = self.taken().await?;
-            quiet = if taken == last { quiet + POLL } else { Duration::ZERO };
-            last = taken;
-        }
-        Ok(())
+        .await
+    }
+
+    /// Waits until every Envoy is connected and holds what it should.
+    pub(super) async fn all_synced(&self) -> Result<()> {
+        wait::until("every Envoy to be connected", async || self.stage.ensure_synced().await).await
     }
 
     /// Lets an application misbehave until the end of the scene, and sets its counters back.
@@ -179,6 +184,13 @@ impl<'a> Guide<'a> {
         let mut address = self.stage.place().outbound(pod);
         address.set_port(call.port());
         Load::new(address, call.clone())
+    }
+
+    /// What the control plane finds wrong with the files, a line each.
+    pub(super) async fn problems(&self) -> Result<Vec<String>> {
+        let directory = self.stage.config().path();
+        let problems = self.stage.problems().await?;
+        Ok(problems.iter().filter(|problem| problem.is_error()).map(|problem| problem.line(directory)).collect())
     }
 
     /// Measures calls of the page to reviews.

@@ -1,11 +1,21 @@
 //! Hosts outside the mesh, known and unknown, and files that are not to take effect.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::{
     client::Call,
     demo::tour::guide::{Guide, reviews, told},
+    wait,
 };
+
+/// Published files with misprints, and what the answer must name.
+const MISPRINTED_ROUTES: [(&str, &str); 2] = [
+    ("mistakes/canary-90-10-misplaced-weight.yaml", "did you mean spec.http[0].route[0].weight?"),
+    ("mistakes/reviews-timeout-misplaced.yaml", "did you mean spec.http[0].timeout?"),
+];
+/// Another object, so it stands beside the routes.
+const MISPRINTED_RULE: (&str, &str) =
+    ("mistakes/auth-canary-subsets-misplaced-name.yaml", "did you mean spec.subsets[0].name?");
 
 pub(super) async fn host(guide: &mut Guide<'_>) -> Result<String> {
     guide.apply("tasks/outside-host.yaml").await?;
@@ -29,16 +39,28 @@ pub(super) async fn registry_only(guide: &mut Guide<'_>) -> Result<String> {
     Ok(format!("unknown host: 502 for {} of {}; reviews: {}", blocked.status(502), blocked.total(), told(&known)))
 }
 
-/// What is in force stays in force while a file with a misprint takes its place.
+/// What is in force stays in force while a file with a misprint takes its place, and each misprint is answered with what was meant.
 pub(super) async fn misprint(guide: &mut Guide<'_>) -> Result<String> {
     guide.apply("seeds/blue-green-v1.yaml").await?;
-    guide.put("mistakes/canary-90-10-misplaced-weight.yaml")?;
-    guide.put("mistakes/reviews-timeout-misplaced.yaml")?;
-    // The proof that the control plane has read them: a file that came later is in force.
-    let before = guide.taken().await?;
-    guide.add("tasks/outside-host.yaml")?;
-    guide.settled(before).await?;
+    let mut answers = Vec::new();
+    for (file, meant) in MISPRINTED_ROUTES {
+        guide.put(file)?;
+        answers.push(answer(guide, meant).await?);
+    }
+    let (file, meant) = MISPRINTED_RULE;
+    guide.add(file)?;
+    answers.push(answer(guide, meant).await?);
     let tally = guide.to_reviews().await;
     tally.ensure_only("v1")?;
-    Ok(format!("{}: the last good route stays in force", told(&tally)))
+    Ok(format!("{}: the last good route stays in force\n       {}", told(&tally), answers.join("\n       ")))
+}
+
+/// The line of the control plane that names what was meant.
+async fn answer(guide: &Guide<'_>, meant: &str) -> Result<String> {
+    wait::until("the control plane to say what was meant", async || {
+        let problems = guide.problems().await?;
+        let answer = problems.iter().find(|line| line.contains(meant)).cloned();
+        answer.with_context(|| format!("it says {problems:?}, not {meant}"))
+    })
+    .await
 }

@@ -37,7 +37,7 @@ impl Checker<'_> {
     }
 
     /// Looks for what was meant by a host that is not declared.
-    pub(super) fn missing(&self, host: &Hostname) -> Missing {
+    pub(super) fn missing(&mut self, host: &Hostname) -> Missing {
         let domain = &self.mesh.config().spec.domain;
         let full = format!("{}.svc.{domain}", host.as_str().strip_suffix(".svc").unwrap_or(host.as_str()));
         if let Ok(full) = Hostname::parse(&full)
@@ -45,7 +45,9 @@ impl Checker<'_> {
         {
             return Missing { half: true, remedy: format!("did you mean {full}?") };
         }
-        let remedy = match self.similar(host) {
+        let guess = self.guesses_left.checked_sub(1);
+        self.guesses_left = guess.unwrap_or_default();
+        let remedy = match guess.and_then(|_| self.similar(host)) {
             Some(similar) => format!("did you mean {similar}?"),
             None => "declare it, or name one that is declared".into(),
         };
@@ -54,18 +56,15 @@ impl Checker<'_> {
 
     /// The same Service of another namespace, or a host that is spelt almost so.
     fn similar(&self, host: &Hostname) -> Option<&Hostname> {
-        /// Beyond so many services guessing costs too much.
-        const SERVICES_MAX: usize = 20_000;
-        if self.mesh.service_count() > SERVICES_MAX {
-            return None;
-        }
         let (name, _) = host.as_str().split_once('.')?;
         let hosts = || self.mesh.services().map(|service| &service.service);
         let elsewhere = hosts().find(|service| service.registry == Registry::Kubernetes && service.name == name);
         if let Some(elsewhere) = elsewhere {
             return Some(&elsewhere.hostname);
         }
+        let len = host.as_str().len();
         hosts()
+            .filter(|service| service.hostname.as_str().len().abs_diff(len) <= 2)
             .map(|service| (strsim::damerau_levenshtein(service.hostname.as_str(), host.as_str()), &service.hostname))
             .filter(|(distance, _)| *distance <= 2)
             .min()

@@ -87,8 +87,12 @@ fn parse(
     config
 }
 
-/// Where a place of the inner text stands in the file. Exact in its line for blocks written with `|`, which is how
-/// everybody writes it; the column is as deep as the inner text has it, since the block's indentation is not known.
+/// Where a place of the inner text stands in the file: exact for blocks written with `|`, whose position is that of their
+/// first character; for text in quotes only as good as its line.
 fn outer_position(inner: Position, text_node: &Node) -> Position {
-    Position { line: text_node.position.line.saturating_add(inner.line), column: inner.column }
+    let Position { line, column } = text_node.position;
+    Position {
+        line: line.saturating_add(inner.line).saturating_sub(1),
+        column: column.saturating_add(inner.column).saturating_sub(1),
+    }
 }

@@ -1,5 +1,9 @@
 //! Documents become objects, or say why they do not.
 
+mod kinds;
+mod refusals;
+mod robust;
+
 use super::*;
 
 fn reading(text: &str) -> Reading {

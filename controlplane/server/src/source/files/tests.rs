@@ -123,33 +123,46 @@ async fn a_file_put_in_place_of_another_is_one_change() {
 #[tokio::test]
 async fn a_file_truncated_and_written_is_one_change() {
     let (directory, mut watch) = watching(&[("a.yaml", service("a", 80)), ("b.yaml", service("b", 80))]).await;
-    let path = directory.path().join("a.yaml");
-    let file = fs::OpenOptions::new().write(true).truncate(true).open(&path).unwrap();
-    // The writer takes its time: longer than the quiet period, shorter than the second look.
-    tokio::time::sleep(Duration::from_millis(60)).await;
-    std::io::Write::write_all(&mut &file, service("a", 81).as_bytes()).unwrap();
-    drop(file);
+    write(&directory, "a.yaml", &service("a", 81));
     let update = next(&mut watch).await;
     assert_eq!(shown(&update), ["set Service default/a"]);
     assert_eq!(errors(&update), Vec::<String>::new());
     silent(&mut watch).await;
 }
 
+#[test]
+fn a_file_that_looks_half_written_is_looked_at_again_before_it_counts() {
+    let directory = tempfile::tempdir().unwrap();
+    write(&directory, "a.yaml", &service("a", 80));
+    let mut state = State::new(vec![directory.path().to_owned()], Settings::default());
+    let all = || Dirty { all: true, ..Dirty::default() };
+    assert!(state.refresh(&all()).suspicious.is_empty());
+    assert_eq!(shown(&state.reconcile()), ["set Service default/a"]);
+    let path = directory.path().join("a.yaml");
+    for half in ["", "apiVersion: v1\nkind: Service\nmetadata: {name"] {
+        write(&directory, "a.yaml", half);
+        assert_eq!(state.refresh(&all()).suspicious, [path.clone()].into(), "{half:?}");
+        write(&directory, "a.yaml", &service("a", 80));
+        assert!(state.refresh(&all()).suspicious.is_empty());
+        assert_eq!(shown(&state.reconcile()), Vec::<String>::new());
+    }
+    // What is still so when it is looked at again is meant.
+    write(&directory, "a.yaml", "");
+    assert!(!state.refresh(&all()).suspicious.is_empty());
+    assert!(state.refresh(&all()).suspicious.is_empty());
+    assert_eq!(shown(&state.reconcile()), ["remove Service default/a"]);
+}
+
 #[tokio::test]
 async fn many_files_at_once_are_one_change() {
     let (directory, mut watch) = watching(&[("a.yaml", service("a", 80))]).await;
-    let name = |index: usize| format!("s{index:03}.yaml");
     for index in 0..200 {
-        write(&directory, &format!(".aside/{}", name(index)), &service(&format!("s{index:03}"), 80));
+        write(&directory, &format!(".aside/s{index:03}.yaml"), &service(&format!("s{index:03}"), 80));
     }
     silent(&mut watch).await;
-    for index in 0..200 {
-        fs::rename(directory.path().join(".aside").join(name(index)), directory.path().join(name(index))).unwrap();
-    }
-    fs::remove_file(directory.path().join("a.yaml")).unwrap();
+    fs::rename(directory.path().join(".aside"), directory.path().join("new")).unwrap();
     let update = next(&mut watch).await;
-    assert_eq!(update.changes.len(), 201);
-    assert!(shown(&update).contains(&"remove Service default/a".to_owned()));
+    assert_eq!(update.changes.len(), 200);
 }
 
 #[tokio::test]
@@ -250,4 +263,42 @@ async fn dropping_the_watch_ends_it() {
     watch.updates.close();
     let ended = timeout(DEADLINE, watch._task.join_next()).await.unwrap();
     assert!(ended.unwrap().is_ok());
+}
+
+#[test]
+fn what_is_seen_of_many_files_was_true_at_one_moment() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().to_owned();
+    // The rest of the names lie between the two that belong together, so that looking takes a while.
+    (0..200).for_each(|number| write(&directory, &format!("m{number}.yaml"), &service(&format!("m{number}"), 80)));
+    let finished = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            for _ in 0..300 {
+                // The second is never there without the first.
+                replace(&directory, "first.yaml", &service("first", 80));
+                replace(&directory, "second.yaml", &service("second", 80));
+                // If files never rest, there is no moment to see.
+                std::thread::sleep(Duration::from_millis(5));
+                fs::remove_file(root.join("second.yaml")).unwrap();
+                fs::remove_file(root.join("first.yaml")).unwrap();
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            finished.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        let mut state = State::new(vec![root.clone()], Settings::default());
+        let mut seen = std::collections::BTreeSet::new();
+        while !finished.load(std::sync::atomic::Ordering::Relaxed) {
+            state.refresh(&Dirty::default());
+            for change in state.reconcile().changes {
+                match change {
+                    Change::Set(config) => drop(seen.insert(config.id().to_string())),
+                    Change::SetEndpoints(slice) => drop(seen.insert(slice.id.to_string())),
+                    Change::Remove(id) => drop(seen.remove(&id.to_string())),
+                }
+            }
+            let has = |name: &str| seen.iter().any(|id| id.ends_with(&format!("/{name}")));
+            assert!(has("first") || !has("second"), "{seen:?}");
+        }
+    });
 }

@@ -29,9 +29,9 @@ pub enum Shape {
     /// A number or text.
     IntegerOrText,
     /// A list of such values.
-    List(Box<Shape>),
+    List(Box<Self>),
     /// A mapping of free keys to such values.
-    Map(Box<Shape>),
+    Map(Box<Self>),
     /// A mapping with known fields.
     Object(Fields),
     /// The shape of this name.
@@ -134,11 +134,8 @@ impl Schema {
     /// The shape that a name stands for; every other shape is itself.
     #[must_use]
     pub fn resolve<'a>(&'a self, shape: &'a Shape) -> &'a Shape {
-        match shape {
-            // Names stand for shapes, not for names, so that one step is enough.
-            Shape::Named(name) => self.named.get(name).unwrap_or(&Shape::Any),
-            other => other,
-        }
+        // Names stand for shapes, not for names, so that one step is enough.
+        if let Shape::Named(name) = shape { self.named.get(name).unwrap_or(&Shape::Any) } else { shape }
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) struct Level<'a> {
     /// Where it stands.
     pub(super) path: Path<'a>,
     /// The object that it stands in.
-    pub(super) above: Option<&'a Level<'a>>,
+    pub(super) above: Option<&'a Self>,
 }
 
 /// How many levels down a field is looked for.
@@ -118,10 +118,9 @@ fn below(
                 continue;
             }
             let inner_path = path.field(name);
-            let (shape, item) = match schema.resolve(shape) {
-                Shape::List(item) => (schema.resolve(item), true),
-                other => (other, false),
-            };
+            let shape = schema.resolve(shape);
+            let item = matches!(shape, Shape::List(_));
+            let shape = if let Shape::List(item) = shape { schema.resolve(item) } else { shape };
             let Shape::Object(inner) = shape else { continue };
             let first = inner_path.index(0);
             let place = if item { first } else { inner_path };

@@ -1,4 +1,4 @@
-//! The aggregated discovery service over real sockets, with scripted proxies.
+//! The rooms of the server together: scripted proxies over real sockets, what is published, pages, the binary itself.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,7 +8,9 @@
 )]
 
 mod delta;
+mod dispatch;
 mod house;
+mod http;
 mod limits;
 mod objects;
 mod process;

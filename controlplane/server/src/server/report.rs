@@ -1,0 +1,70 @@
+//! What is wrong with the configuration: what the source said, and what the objects say of each other.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use mesh::{
+    compile,
+    model::{Problem, Severity},
+};
+use tokio::sync::watch;
+
+use crate::{dispatch::Handle, metrics::Metrics};
+
+/// Pause between two looks at the whole mesh, so that a mesh which changes all the time is not looked at all the time.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Looks at the mesh whenever it or the source's own list has changed, and publishes, counts and logs what is wrong.
+/// Never on the way of a push: proxies do not wait for it.
+pub(super) async fn run(
+    mut found: watch::Receiver<Vec<Problem>>,
+    mut mesh: Handle,
+    problems: watch::Sender<Arc<Vec<Problem>>>,
+    metrics: Arc<Metrics>,
+) {
+    let mut seen = None;
+    loop {
+        let changed = tokio::select! {
+            changed = found.changed() => changed.is_ok(),
+            changed = mesh.changed() => changed.is_ok(),
+        };
+        if !changed {
+            return;
+        }
+        let view = mesh.view();
+        let of_source = found.borrow_and_update().clone();
+        // A proxy that came or went changes nothing that is looked at here.
+        let look = (view.pushes, of_source);
+        if !view.ready || seen.as_ref() == Some(&look) {
+            continue;
+        }
+        let Ok(of_mesh) = tokio::task::spawn_blocking(move || compile::check::check(&view.mesh)).await else {
+            continue;
+        };
+        let mut all = look.1.clone();
+        all.extend(of_mesh);
+        seen = Some(look);
+        note(&all, &problems.borrow(), &metrics);
+        problems.send_replace(Arc::new(all));
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Counts problems and writes those that are new.
+fn note(found: &[Problem], before: &[Problem], metrics: &Metrics) {
+    for severity in [Severity::Error, Severity::Warning, Severity::Info] {
+        let count = found.iter().filter(|problem| problem.severity == severity).count();
+        metrics.problems(severity.as_str(), count);
+        if severity == Severity::Error {
+            metrics.pilot_total_rejected_configs.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+    let known: BTreeSet<&Problem> = before.iter().collect();
+    for problem in found.iter().filter(|problem| !known.contains(problem)) {
+        match problem.severity {
+            Severity::Error => tracing::warn!(code = problem.code, %problem, "configuration problem"),
+            Severity::Warning | Severity::Info => {
+                tracing::info!(code = problem.code, %problem, "configuration problem")
+            }
+        }
+    }
+}
