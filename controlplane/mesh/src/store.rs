@@ -14,12 +14,12 @@ mod settle;
 mod touched;
 
 pub use endpoints::ENDPOINTS_OF_PORT_MAX;
-pub use mesh::{Mesh, ServiceKey, Written};
+pub use self::mesh::{Mesh, ServiceKey, Written};
 pub use objects::{OBJECTS_MAX, Objects};
 pub use rules::{RuleGroup, Rules};
 pub use touched::Touched;
 
-pub(crate) use mesh::default_config;
+pub(crate) use self::mesh::default_config;
 
 use std::collections::BTreeMap;
 

@@ -36,8 +36,9 @@ const HOUSES: [House; 2] = [
                 may_name: &[
                     "crate::model",
                     "proto",
-                    // Read only.
+                    // Read only, and the names by which it is read.
                     "crate::store::Mesh",
+                    "crate::store::ServiceKey",
                     // A plain value: what of a scope, and which viewpoints, to ask the mesh for again.
                     "crate::store::Touched",
                     // What a result refers to is a plain value that the snapshot keeps beside it.
@@ -45,7 +46,8 @@ const HOUSES: [House; 2] = [
                 ],
             },
             Room { name: "snapshot", may_name: &["crate::model", "crate::store", "crate::compile", "proto"] },
-            Room { name: "push", may_name: &["crate::snapshot", "proto"] },
+            // What a refused resource was made of is reported as it stands in the resource.
+            Room { name: "push", may_name: &["crate::snapshot", "crate::model::Origin", "proto"] },
         ],
         wiring: &["lib"],
         forbidden: &[

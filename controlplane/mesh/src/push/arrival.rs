@@ -10,6 +10,7 @@ use proto::type_url::ResourceType;
 use super::{
     Automaton, Protocol, Received, Refusal, Reply, Request, Subscription, error_text,
     interest::{Shift, is_complete},
+    lane::{Foreign, Holding},
     nonce::Nonce,
     received::Nack,
     search::Culprit,
@@ -218,7 +219,7 @@ impl Automaton {
                         aimed => {
                             let name = aimed.map_or_else(|| name.into(), |resource| Arc::clone(&resource.name));
                             lane.want(&name, false, after);
-                            lane.foreign.insert(name);
+                            lane.foreign.insert(name, Foreign::Held);
                         }
                     }
                 }
@@ -227,14 +228,14 @@ impl Automaton {
             Claim::Digest(digest) => {
                 let wanted = target.of(kind).iter().filter(|resource| lane.interest.wants(&resource.name));
                 let wanted: Vec<_> = wanted.collect();
-                let mut whole = super::lane::Holding::default();
+                let mut whole = Holding::default();
                 wanted.iter().for_each(|resource| whole.insert(resource));
                 if tells_all(kind) && Version::parse(&digest) == Some(whole.digest()) {
                     lane.owed = false;
                     wanted
                 } else {
                     lane.unknown = lane.interest.wildcard;
-                    lane.foreign = lane.interest.names.clone();
+                    lane.foreign = lane.interest.names.iter().map(|name| (Arc::clone(name), Foreign::Held)).collect();
                     Vec::new()
                 }
             }

@@ -23,7 +23,7 @@ pub(super) struct Lane {
     /// What the proxy holds once it has taken everything that was sent. Shares the snapshot's memory when nothing is due.
     pub(super) sent: Holding,
     /// What the proxy said that it holds when it came, in versions that we do not know.
-    pub(super) foreign: BTreeSet<Arc<str>>,
+    pub(super) foreign: BTreeMap<Arc<str>, Foreign>,
     /// Whether the proxy holds a set of which it could only tell a version (state of the world).
     pub(super) unknown: bool,
     /// Responses that were not answered yet, in the order in which they were sent. No name is in two of them.
@@ -76,6 +76,15 @@ pub(super) struct Item {
     pub(super) after: Option<Arc<Resource>>,
 }
 
+/// What is known of a name that the proxy brought along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Foreign {
+    /// It has a version of it.
+    Held,
+    /// It had one, and refused a response that removed it: that part of it may have been applied.
+    Doubtful,
+}
+
 /// Why a name may have to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Due {
@@ -107,7 +116,7 @@ impl Lane {
             kind,
             interest: Interest::default(),
             sent: Holding::default(),
-            foreign: BTreeSet::new(),
+            foreign: BTreeMap::new(),
             unknown: false,
             flights: VecDeque::new(),
             due: BTreeMap::new(),
@@ -154,9 +163,16 @@ impl Lane {
         }
     }
 
+    /// Whether the proxy has some version of a name for certain, whatever becomes of the unanswered responses.
+    pub(super) fn is_known(&self, name: &str) -> bool {
+        let is_leaving = self.in_flight(name).is_some_and(|item| item.after.is_none());
+        let is_foreign = self.foreign.get(name).is_some_and(|foreign| *foreign == Foreign::Held);
+        self.acknowledged(name).is_some() || (is_foreign && !is_leaving)
+    }
+
     /// Whether the proxy may hold something under a name.
     pub(super) fn may_hold(&self, name: &str) -> bool {
-        self.sent.get(name).is_some() || self.foreign.contains(name) || self.doubtful.contains_key(name)
+        self.sent.get(name).is_some() || self.foreign.contains_key(name) || self.doubtful.contains_key(name)
     }
 
     /// Whether the proxy will not take this version.
@@ -220,7 +236,8 @@ impl Lane {
     /// Forgets all that is no longer wanted.
     pub(super) fn forget_unwanted(&mut self) {
         let interest = std::mem::take(&mut self.interest);
-        let names = self.sent.set().iter().map(|resource| &resource.name).chain(&self.foreign).chain(self.due.keys());
+        let names =
+            self.sent.set().iter().map(|resource| &resource.name).chain(self.foreign.keys()).chain(self.due.keys());
         let unwanted: BTreeSet<Arc<str>> = names.filter(|name| !interest.wants(name)).cloned().collect();
         self.interest = interest;
         for name in unwanted {
@@ -306,6 +323,9 @@ impl Lane {
             Some(resource) => (item.before.as_ref(), (!is_single).then_some(resource)),
             None => (None, item.before.as_ref()),
         };
+        if item.after.is_none() {
+            self.foreign.entry(Arc::clone(&item.name)).and_modify(|foreign| *foreign = Foreign::Doubtful);
+        }
         match certain {
             Some(resource) => self.sent.insert(resource),
             None => self.sent.remove(&item.name),

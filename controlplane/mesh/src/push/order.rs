@@ -159,19 +159,13 @@ impl Order<'_> {
         let Some(aimed) = self.target.of(ResourceType::Cluster).get(name) else { return true };
         let is_settled = lane.in_flight(name).is_none()
             && (lane.refuses(aimed) || lane.sent.get(name).is_some_and(|held| held.version == aimed.version));
-        self.is_known(name) && (is_settled || lane.landed >= after) && self.has_endpoints(aimed)
-    }
-
-    /// Whether the proxy has a version of a cluster.
-    fn is_known(&self, name: &str) -> bool {
-        let lane = &self.lanes.cluster;
-        lane.acknowledged(name).is_some() || lane.foreign.contains(name)
+        lane.is_known(name) && (is_settled || lane.landed >= after) && self.has_endpoints(aimed)
     }
 
     /// Whether the proxy has no version of a cluster and refuses the one that it should have.
     fn is_hopeless(&self, name: &str) -> bool {
         let aimed = self.target.of(ResourceType::Cluster).get(name);
-        aimed.is_some_and(|aimed| self.lanes.cluster.refuses(aimed)) && !self.is_known(name)
+        aimed.is_some_and(|aimed| self.lanes.cluster.refuses(aimed)) && !self.lanes.cluster.is_known(name)
     }
 
     /// Whether the proxy has the endpoints of a cluster, as far as it asks for them and there are any that it takes.
@@ -179,10 +173,7 @@ impl Order<'_> {
         let lane = &self.lanes.endpoint;
         let Some(name) = &cluster.references.endpoints else { return true };
         let Some(aimed) = self.target.of(ResourceType::Endpoint).get(name) else { return true };
-        !lane.interest.wants(name)
-            || lane.acknowledged(name).is_some()
-            || lane.foreign.contains(name)
-            || lane.refuses(aimed)
+        !lane.interest.wants(name) || lane.is_known(name) || lane.refuses(aimed)
     }
 
     /// Whether a listener that the proxy is about to lose asks for a route configuration. To be told that there is none

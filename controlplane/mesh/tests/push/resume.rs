@@ -135,6 +135,22 @@ fn a_cluster_that_warms_gets_endpoints_though_it_left_the_target_before_they_wer
 }
 
 #[test]
+fn a_route_waits_for_a_cluster_that_the_proxy_brought_along_and_is_being_told_to_drop() {
+    let back = snapshot([fixed("v2", 1), listener("in", 1).route("web"), route("web", 2).to("v2")]);
+    let mut proxy = Proxy::new(DELTA, &snapshot([listener("in", 1).route("web"), route("web", 1)]));
+    proxy.comes_back(Cluster, &[], &[("v2", &version(&back, Cluster, "v2"))]);
+    proxy.comes_back(Listener, &[], &[("in", &version(&back, Listener, "in"))]);
+    proxy.wants(Route, &["web"]);
+    let removal = proxy.gets(Cluster, &[], &["v2"]);
+    proxy.takes(Route, &["web"]);
+    proxy.aim(&back);
+    proxy.gets_nothing();
+    proxy.accepts(&removal);
+    proxy.takes(Cluster, &["v2"]);
+    proxy.takes(Route, &["web"]);
+}
+
+#[test]
 fn names_that_a_proxy_brings_along_but_does_not_want_are_nothing_to_it() {
     let mut proxy = Proxy::new(DELTA, &snapshot([route("web", 1)]));
     proxy.comes_back(Route, &["web"], &[("other", "0123456789abcdef")]);

@@ -197,7 +197,8 @@ impl Case {
                 state.envoy.time_out();
             }
         }
-        state.is_excused = state.is_excused && self.misses(&state).is_some();
+        let is_over = |state: &State| state.on_the_way.is_empty() && self.misses(state).is_none();
+        state.is_excused = state.is_excused && !is_over(&state);
         Some(state)
     }
 

@@ -119,6 +119,16 @@ impl Reader<'_> {
             Treatment::List => self.list(root),
             Treatment::Compiled(_) => self.object(root, &identity),
             Treatment::ConfigMap if identity.is_mesh_config(self.settings) => self.object(root, &identity),
+            Treatment::ConfigMap if identity.is_misplaced_mesh_config(self.settings) => {
+                let finding = Finding {
+                    code: code::WRONG_NAMESPACE,
+                    path: Path::root().field("metadata").to_owned().with("namespace"),
+                    position: None,
+                    reason: "is not read: the configuration of the mesh stands in another namespace".into(),
+                    remedy: format!("did you mean namespace {}?", self.settings.system_namespace),
+                };
+                self.problem(finding, &identity.title(self.settings), root);
+            }
             Treatment::ConfigMap => self.say(root, &identity, code::PLAIN_KIND, "has no part in the mesh"),
             Treatment::Accepted(code, reason) => self.say(root, &identity, code, reason),
             Treatment::Unknown => {

@@ -1,3 +1,5 @@
+//! Outbound and inbound clusters, feature by feature.
+
 use proto::{
     envoy::{
         config::{

@@ -1,3 +1,5 @@
+//! Load assignments, feature by feature.
+
 use std::collections::BTreeMap;
 
 use proto::envoy::config::endpoint::v3::LocalityLbEndpoints;

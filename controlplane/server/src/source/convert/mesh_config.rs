@@ -45,6 +45,14 @@ impl Conversion<'_> {
         for field in known.given() {
             self.not_in_force(path.field(field), "it has no effect");
         }
+        let identities = [
+            ("trustDomain", trust_domain.is_some()),
+            ("trustDomainAliases", !trust_domain_aliases.is_empty()),
+            ("enableAutoMtls", enable_auto_mtls == Some(true)),
+        ];
+        for (field, _) in identities.into_iter().filter(|(_, given)| *given) {
+            self.not_in_force(path.field(field), "workloads have no identities");
+        }
         if access_log_format.as_ref().is_some_and(|format| format.len() > FORMAT_LEN_MAX) {
             self.error(code::LIMIT, path.field("accessLogFormat"), format!("at most {FORMAT_LEN_MAX} bytes"), "");
         }

@@ -27,6 +27,11 @@ impl Conversion<'_> {
             Some(wire::ClientTlsMode::Mutual) => ClientTlsMode::Mutual,
             Some(wire::ClientTlsMode::IstioMutual) => ClientTlsMode::IstioMutual,
         };
+        if mode == ClientTlsMode::IstioMutual {
+            let reason =
+                "NOT enforced yet: there are no certificates of the mesh, and connections go out in plain text";
+            self.error(code::SECURITY_NOT_IN_FORCE, path.field("mode"), reason, "");
+        }
         // Without them more certificates would be trusted than was said.
         for (name, given) in [("credentialName", credential_name.is_some()), ("caCrl", ca_crl.is_some())] {
             if given && mode != ClientTlsMode::Disable {

@@ -60,6 +60,11 @@ impl Identity {
         self.name.as_deref() == Some(MESH_CONFIG) && namespace == settings.system_namespace.as_str()
     }
 
+    /// Whether it would be that ConfigMap, were it in the right namespace.
+    pub(super) fn is_misplaced_mesh_config(&self, settings: &Settings) -> bool {
+        self.name.as_deref() == Some(MESH_CONFIG) && !self.is_mesh_config(settings)
+    }
+
     /// Kind, namespace and name, as problems name the object.
     pub(super) fn title(&self, settings: &Settings) -> String {
         let name = self.name.as_deref().unwrap_or("(no name)");

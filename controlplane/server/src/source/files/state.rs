@@ -20,6 +20,10 @@ use crate::source::{
     document::{self, Reading},
 };
 
+/// How often all files are looked at again because some changed meanwhile. When they never rest, what was seen last is
+/// taken.
+const LOOKS_MAX: u32 = 20;
+
 /// Which files to read again though they look as before: two edits within a tick of the clock look alike.
 #[derive(Debug, Default)]
 pub(super) struct Dirty {
@@ -69,8 +73,29 @@ impl State {
     }
 
     /// Reads what has changed. What is in force stays as it is until [`State::reconcile`].
+    ///
+    /// Looking at many files takes a while, and one may change after it was looked at and before another is: a state that
+    /// never was. So all are looked at once more, until nothing has changed meanwhile.
     pub(super) fn refresh(&mut self, dirty: &Dirty) -> Refreshed {
-        let scan = Scan::of(&self.roots);
+        let mut refreshed = self.read(&Scan::of(&self.roots), dirty);
+        for _ in 0..LOOKS_MAX {
+            let scan = Scan::of(&self.roots);
+            if self.is_as_read(&scan) {
+                break;
+            }
+            refreshed.suspicious.extend(self.read(&scan, &Dirty::default()).suspicious);
+        }
+        refreshed.suspicious.retain(|path| self.files.get(path).is_some_and(FileState::is_broken));
+        refreshed
+    }
+
+    /// Whether the files are those that were read, unchanged.
+    fn is_as_read(&self, scan: &Scan) -> bool {
+        scan.files.iter().all(|(path, stamp)| self.files.get(path).is_some_and(|file| file.stamp == *stamp))
+            && self.files.keys().all(|path| scan.files.contains_key(path) || scan.is_hidden(path))
+    }
+
+    fn read(&mut self, scan: &Scan, dirty: &Dirty) -> Refreshed {
         let mut refreshed = Refreshed::default();
         self.files.retain(|path, _| scan.files.contains_key(path) || scan.is_hidden(path));
         for (path, stamp) in &scan.files {
@@ -94,7 +119,7 @@ impl State {
                 }
             }
         }
-        self.scan_problems = scan_problems(&scan);
+        self.scan_problems = scan_problems(scan);
         refreshed
     }
 

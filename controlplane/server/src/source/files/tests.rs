@@ -264,3 +264,41 @@ async fn dropping_the_watch_ends_it() {
     let ended = timeout(DEADLINE, watch._task.join_next()).await.unwrap();
     assert!(ended.unwrap().is_ok());
 }
+
+#[test]
+fn what_is_seen_of_many_files_was_true_at_one_moment() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().to_owned();
+    // The rest of the names lie between the two that belong together, so that looking takes a while.
+    (0..200).for_each(|number| write(&directory, &format!("m{number}.yaml"), &service(&format!("m{number}"), 80)));
+    let finished = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            for _ in 0..300 {
+                // The second is never there without the first.
+                replace(&directory, "first.yaml", &service("first", 80));
+                replace(&directory, "second.yaml", &service("second", 80));
+                // If files never rest, there is no moment to see.
+                std::thread::sleep(Duration::from_millis(5));
+                fs::remove_file(root.join("second.yaml")).unwrap();
+                fs::remove_file(root.join("first.yaml")).unwrap();
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            finished.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        let mut state = State::new(vec![root.clone()], Settings::default());
+        let mut seen = std::collections::BTreeSet::new();
+        while !finished.load(std::sync::atomic::Ordering::Relaxed) {
+            state.refresh(&Dirty::default());
+            for change in state.reconcile().changes {
+                match change {
+                    Change::Set(config) => drop(seen.insert(config.id().to_string())),
+                    Change::SetEndpoints(slice) => drop(seen.insert(slice.id.to_string())),
+                    Change::Remove(id) => drop(seen.remove(&id.to_string())),
+                }
+            }
+            let has = |name: &str| seen.iter().any(|id| id.ends_with(&format!("/{name}")));
+            assert!(has("first") || !has("second"), "{seen:?}");
+        }
+    });
+}

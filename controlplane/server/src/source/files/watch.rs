@@ -25,8 +25,10 @@ use crate::source::{Settings, Update};
 const QUIET: Duration = Duration::from_millis(40);
 /// But nobody waits longer than this for quiet.
 const QUIET_MAX: Duration = Duration::from_millis(500);
-/// A file that looks half written is looked at once more after this.
+/// A file that looks half written is looked at again after this.
 const SETTLE: Duration = Duration::from_millis(100);
+/// How often that is done before what was seen is taken as it is.
+const SETTLES_MAX: u32 = 5;
 /// How often files are looked at without being told, for changes that no event comes for.
 const POLL: Duration = Duration::from_secs(2);
 /// Most paths that wait to be looked at; when there are more, all files are.
@@ -40,13 +42,17 @@ pub(super) async fn run(directory: PathBuf, settings: Settings, updates: mpsc::S
     let mut dirty = Dirty::default();
     let mut published: Option<Vec<Problem>> = None;
     loop {
-        let refreshed;
+        let mut refreshed;
         (state, refreshed) = refresh(state, dirty).await;
-        if published.is_some() && !refreshed.suspicious.is_empty() {
+        // Another file may look half written by then, so it may take more than one more look.
+        for _ in 0..SETTLES_MAX {
+            if refreshed.suspicious.is_empty() {
+                break;
+            }
             debug!(files = refreshed.suspicious.len(), "files look half written, looking again");
             time::sleep(SETTLE).await;
             let again = Dirty { paths: refreshed.suspicious, all: false };
-            (state, _) = refresh(state, again).await;
+            (state, refreshed) = refresh(state, again).await;
         }
         let update = state.reconcile();
         if published.as_ref() != Some(&update.problems) || !update.changes.is_empty() {

@@ -254,6 +254,8 @@ fn kinds_that_are_not_compiled_are_accepted_and_said() {
     };
     assert_eq!(said("apps/v1", "Deployment"), "info: Deployment a: has no part in the mesh [a.yaml:1:1]");
     assert!(said("v1", "ConfigMap").starts_with("info"));
+    let misplaced = problems("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio}\n");
+    assert!(misplaced[0].starts_with("warning") && misplaced[0].contains("did you mean namespace istio-system?"));
     assert!(said("networking.istio.io/v1", "Gateway").starts_with("warning: Gateway a: is not in force yet"));
     assert!(said("security.istio.io/v1", "AuthorizationPolicy").contains("NOT enforced yet: every request is allowed"));
     assert!(said("gateway.networking.k8s.io/v1", "HTTPRoute").contains("not in force yet"));

@@ -218,6 +218,7 @@ fn of_destination_rules() {
         ),
         ("trafficPolicy: {tls: {mode: MUTUAL}}", "MS0204", "spec.trafficPolicy.tls.privateKey"),
         ("trafficPolicy: {tls: {mode: SIMPLE, credentialName: a}}", "MS0306", "spec.trafficPolicy.tls.credentialName"),
+        ("trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}", "MS0303", "spec.trafficPolicy.tls.mode"),
         ("trafficPolicy: {tls: {mode: ISTIO_MUTUAL, privateKey: a}}", "MS0409", "spec.trafficPolicy.tls.privateKey"),
     ];
     for (rest, code, field) in cases {
