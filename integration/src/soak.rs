@@ -16,6 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::{
     client::{Answer, Call},
     load::{Load, Running},
+    manifest,
     mesh::{Caller, Mesh, Protocol},
     random::Random,
     scenario::Scenario,
@@ -34,10 +35,16 @@ mod world;
 const CONNECTIONS: u32 = 4;
 /// So many edits are made while the control plane is dead, before it is started again.
 const EDITS_WHILE_DEAD: u32 = 5;
+/// A service that only tells how far the callers are: its answers carry the number of the last mark in this header.
+const MARKER: &str = "marker";
+const MARK_HEADER: &str = "x-mark";
 
 /// How long, how much, and from which seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
+    /// What the Envoys speak. An Envoy that speaks the state of the world cannot tell a control plane that comes back which clusters it holds,
+    /// so with that the mesh is at rest around each kill; with delta the edits go on.
+    pub protocol: Protocol,
     /// Seed of the edits.
     pub seed: u64,
     /// How long the edits are spread over.
@@ -97,13 +104,14 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// The mesh that is edited: four services in two versions of two pods, called through one Envoy of each protocol.
+/// The mesh that is edited: four services in two versions of two pods, called through two Envoys.
 #[must_use]
-pub fn scenario(name: &str) -> Scenario {
+pub fn scenario(name: &str, protocol: Protocol) -> Scenario {
     let scenario = world::SERVICES
         .iter()
         .fold(Scenario::new(name), |scenario, service| scenario.service(service, world::PORT, &world::REPLICAS));
-    scenario.caller_by("caller-delta", Protocol::Delta).caller_by("caller-sotw", Protocol::Sotw)
+    let scenario = scenario.service(MARKER, world::PORT, &["v1"]);
+    scenario.caller_by("caller-one", protocol).caller_by("caller-two", protocol)
 }
 
 /// Carries out a plan on the mesh of [`scenario`]; `progress` is told of each edit made.
@@ -122,11 +130,11 @@ pub async fn run(mesh: &mut Mesh, plan: Plan, mut progress: impl FnMut(u32)) -> 
         soak.evidence.look(mesh).await?;
         soak.edit(mesh)?;
         if between_kills > 0 && number.is_multiple_of(between_kills) && number / between_kills <= plan.kills {
-            soak.kill_and_restart(mesh).await?;
+            soak.kill_and_restart(mesh, plan.protocol).await?;
         }
         progress(number);
     }
-    soak.finish(mesh).await?;
+    soak.rest(mesh).await?;
     soak.outcome(mesh, plan, loads).await
 }
 
@@ -161,6 +169,7 @@ struct Soak {
     random: Random,
     edits: BTreeMap<&'static str, u32>,
     rejects: f64,
+    marks: u32,
     evidence: Evidence,
 }
 
@@ -171,6 +180,7 @@ impl Soak {
             random: Random::seeded(seed),
             edits: BTreeMap::new(),
             rejects: 0.0,
+            marks: 0,
             evidence: Evidence::new(),
         }
     }
@@ -193,36 +203,46 @@ impl Soak {
         Ok(())
     }
 
-    async fn kill_and_restart(&mut self, mesh: &mut Mesh) -> Result<()> {
+    async fn kill_and_restart(&mut self, mesh: &mut Mesh, protocol: Protocol) -> Result<()> {
+        let edits = match protocol {
+            Protocol::Delta => EDITS_WHILE_DEAD,
+            Protocol::Sotw => {
+                self.rest(mesh).await?;
+                0
+            }
+        };
         self.rejects += rejects(mesh).await?;
         self.evidence.note("kill");
         mesh.control_plane().kill();
-        for _ in 0..EDITS_WHILE_DEAD {
+        for _ in 0..edits {
             self.edit(mesh)?;
         }
         mesh.control_plane().restart().await?;
         self.evidence.note("serving again");
-        Ok(())
+        match protocol {
+            Protocol::Delta => Ok(()),
+            Protocol::Sotw => self.rest(mesh).await,
+        }
     }
 
-    /// Makes an edit of every service that shows in its answers, and waits until every caller sees all of them.
-    async fn finish(&mut self, mesh: &Mesh) -> Result<()> {
-        for change in self.world.last_edit() {
-            if let FileChange::Write(way, name, content) = change {
-                mesh.config().write_by(way, &name, &content)?;
-            }
-        }
+    /// Makes an edit that shows in answers, and waits until every caller sees it: all earlier edits are in force then.
+    async fn rest(&mut self, mesh: &Mesh) -> Result<()> {
+        self.marks += 1;
+        let mark = self.marks.to_string();
+        let rule = format!(
+            "headers: {{response: {{set: {{{MARK_HEADER}: \"{mark}\"}}}}}}\nroute: [{{destination: {{host: {MARKER}}}}}]"
+        );
+        mesh.apply("route-marker.yaml", &manifest::virtual_service(MARKER, &[&rule]))?;
+        let call = Call::get(&format!("{MARKER}:{}", world::PORT), "/");
         for caller in mesh.callers() {
-            for service in world::SERVICES {
-                let call = Call::get(&format!("{service}:{}", world::PORT), "/");
-                wait::until("the last edit to be in force", async || {
-                    let answer = caller.send(&call).await?;
-                    ensure!(answer.header(world::LAST_HEADER) == "yes", "{service}: {:?}", answer.headers);
-                    Ok(())
-                })
-                .await?;
-            }
+            wait::until("the mark to be in force", async || {
+                let answer = caller.send(&call).await?;
+                ensure!(answer.header(MARK_HEADER) == mark, "not {mark} but {:?}", answer.header(MARK_HEADER));
+                Ok(())
+            })
+            .await?;
         }
+        self.evidence.note(&format!("mark {mark} is in force"));
         Ok(())
     }
 

@@ -104,7 +104,8 @@ async fn a_timeout_of_half_a_second_ends_a_slow_request() -> Result<()> {
             let answer = mesh.send(&call()).await?;
             ensure!(answer.status == StatusCode::GATEWAY_TIMEOUT, "{answer:?}");
             let took = answer.took.as_millis();
-            ensure!((500..1_500).contains(&took), "it took {took} ms");
+            // Envoy reads the clock once for each turn of its event loop, so that a timer may seem to end a little early.
+            ensure!((490..1_500).contains(&took), "it took {took} ms");
             Ok(())
         })
         .await

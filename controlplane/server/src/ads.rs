@@ -17,7 +17,12 @@ pub use proxies::{Nack, Proxies, Proxy, ProxyState, RefusedResource, TypeState};
 pub use request::{Node, NodeLocality, REQUEST_LEN_MAX};
 pub use response::Bodies;
 
-use std::{net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::SystemTime};
+use std::{
+    net::SocketAddr,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use futures::FutureExt as _;
@@ -49,7 +54,11 @@ pub struct Service {
     streams: Arc<Semaphore>,
     shutdown: Shutdown,
     clock: fn() -> SystemTime,
+    write_timeout: Duration,
 }
+
+/// Time for which a response may wait for a proxy that does not read.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Service {
     /// The service; `clock` tells when proxies connected and refused something.
@@ -71,7 +80,14 @@ impl Service {
             streams,
             shutdown,
             clock,
+            write_timeout: WRITE_TIMEOUT,
         }
+    }
+
+    /// Sets for how long a response may wait for a proxy that does not read; without it half a minute.
+    #[must_use]
+    pub fn with_write_timeout(self, write_timeout: Duration) -> Self {
+        Self { write_timeout, ..self }
     }
 
     /// Answers the head of a request; a stream goes on in a task of its own.

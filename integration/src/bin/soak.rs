@@ -5,6 +5,7 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::Result;
 use clap::Parser;
 use integration::{
+    mesh::Protocol,
     outside::Program,
     process,
     soak::{self, Plan},
@@ -27,6 +28,9 @@ struct Arguments {
     /// One kill of the control plane in so many seconds.
     #[arg(long, default_value_t = 20)]
     kill_every: u32,
+    /// The Envoys speak the state of the world in place of delta; edits then rest around each kill.
+    #[arg(long)]
+    sotw: bool,
     /// Seed of the edits.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -39,6 +43,7 @@ async fn main() -> Result<ExitCode> {
         program.find()?;
     }
     let plan = Plan {
+        protocol: if arguments.sotw { Protocol::Sotw } else { Protocol::Delta },
         seed: arguments.seed,
         duration: Duration::from_secs(u64::from(arguments.seconds)),
         edits: arguments.seconds.saturating_mul(arguments.edits_per_second),
@@ -47,7 +52,7 @@ async fn main() -> Result<ExitCode> {
     };
     eprintln!("{} edits over {} s, {} kills, seed {}", plan.edits, arguments.seconds, plan.kills, plan.seed);
     let mut code = ExitCode::FAILURE;
-    let run = soak::scenario("soak").run(async |mesh| {
+    let run = soak::scenario("soak", plan.protocol).run(async |mesh| {
         let step = (plan.edits / 20).max(1);
         let progress = |number| {
             if number % step == 0 {

@@ -15,9 +15,6 @@ pub(super) const PORT: u16 = 9080;
 pub(super) const REPLICAS: [&str; 4] = ["v1.a", "v1.b", "v2.a", "v2.b"];
 /// Some requests carry this header, and some routes send those to v2.
 pub(super) const BETA_HEADER: &str = "x-beta";
-/// Answers carry this header once the last edit is in force.
-pub(super) const LAST_HEADER: &str = "x-last";
-
 /// How many services without load there may be beside.
 const EXTRAS: usize = 6;
 const EXTRA_PORT_FIRST: u16 = 9_100;
@@ -103,19 +100,6 @@ impl World {
             8 => Ok(self.change_ports(service, random)),
             _ => self.change_extra(random, mesh),
         }
-    }
-
-    /// The edit after which every answer carries [`LAST_HEADER`].
-    pub(super) fn last_edit(&mut self) -> Vec<FileChange> {
-        let all = SERVICES.iter().zip(&mut self.services);
-        let changes = all.map(|(name, service)| {
-            let rule = format!(
-                "headers: {{response: {{set: {{{LAST_HEADER}: \"yes\"}}}}}}\nroute: [{{destination: {{host: {name}}}}}]"
-            );
-            let file = if service.traffic.joined { traffic_file(name) } else { route_file(name) };
-            FileChange::Write(Write::Rename, file, manifest::virtual_service(name, &[&rule]))
-        });
-        changes.collect()
     }
 
     fn move_endpoint(&mut self, service: usize, random: &mut Random, mesh: &Mesh) -> Result<Edit> {

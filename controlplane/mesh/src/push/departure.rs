@@ -36,7 +36,6 @@ impl Automaton {
             protocol: self.protocol,
             target: &self.target,
             lanes: &self.lanes,
-            is_resumed: self.is_resumed,
             is_fenced: self.is_fenced(),
             in_use: OnceCell::new(),
         }

@@ -38,8 +38,6 @@ pub(super) struct Order<'a> {
     pub(super) protocol: Protocol,
     pub(super) target: &'a Snapshot,
     pub(super) lanes: &'a Lanes,
-    /// Whether the proxy came with a configuration.
-    pub(super) is_resumed: bool,
     /// Whether all that the proxy has and that names clusters is known: see [`super::Automaton::is_fenced`].
     pub(super) is_fenced: bool,
     pub(super) in_use: OnceCell<InUse>,
@@ -147,10 +145,11 @@ impl Order<'_> {
             })
     }
 
-    /// Whether the proxy follows all clusters. One that comes back while clusters warm asks for them last.
+    /// Whether the proxy follows all clusters. One that comes back while clusters warm asks for them last, but for
+    /// endpoints first.
     fn expects_clusters(&self) -> bool {
         let clusters = &self.lanes.cluster.interest;
-        clusters.wildcard || (self.is_resumed && !clusters.began && self.lanes.endpoint.interest.began)
+        clusters.wildcard || (!clusters.began && self.lanes.endpoint.interest.began)
     }
 
     /// Whether the proxy serves a cluster, in the version that is due or, see [`Due::after`], an older one.

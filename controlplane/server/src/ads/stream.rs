@@ -34,8 +34,6 @@ use crate::dispatch::{Cause, Published, Subscription};
 
 /// Time from the opening of a stream to its first request.
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// Time for which a response may wait for a proxy that does not read.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Responses of which the way to their answer is measured. Proxies that answer have far fewer under way.
 const FLIGHTS_MAX: usize = 64;
 
@@ -195,7 +193,7 @@ impl<'a> Stream<'a> {
             if draft.is_none() {
                 draft = self.draw();
             }
-            let deadline = draft.as_ref().map_or_else(Instant::now, |draft| draft.drawn + WRITE_TIMEOUT);
+            let deadline = draft.as_ref().map_or_else(Instant::now, |draft| draft.drawn + self.service.write_timeout);
             tokio::select! {
                 biased;
                 place = sink.place(), if draft.is_some() => {

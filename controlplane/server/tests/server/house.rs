@@ -45,6 +45,11 @@ impl House {
 
     /// A control plane whose source has not said anything yet.
     pub(crate) async fn empty() -> Self {
+        Self::with_write_timeout(PATIENCE).await
+    }
+
+    /// One that waits no longer than this for a proxy which does not read.
+    pub(crate) async fn with_write_timeout(write_timeout: Duration) -> Self {
         let metrics = Arc::new(Metrics::new("test"));
         let dispatch = dispatch::start(Arc::clone(&metrics)).unwrap();
         let proxies = Arc::new(Proxies::default());
@@ -54,6 +59,7 @@ impl House {
         let clock = || SystemTime::UNIX_EPOCH;
         let service =
             ads::Service::new(dispatch.clone(), Arc::clone(&metrics), Arc::clone(&proxies), shutdown.clone(), clock);
+        let service = service.with_write_timeout(write_timeout);
         tokio::spawn(ads::serve(listener, Arc::new(service), shutdown));
         let directory = tempfile::tempdir().unwrap();
         Self { address, metrics, dispatch, proxies, held: BTreeSet::new(), directory, trigger }

@@ -103,6 +103,28 @@ async fn a_slow_stream_skips_what_it_missed_and_keeps_nobody_waiting() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_stops_reading_is_closed_after_a_while() {
+    let services: Vec<String> = (0..300).map(|number| service(&format!("s{number:03}"), &[])).collect();
+    let mut house = House::with_write_timeout(Duration::from_millis(300)).await;
+    house.set(&services).await;
+    let mut stuck = Delta::open(house.address, "stuck", Some(65_535)).await;
+    stuck.subscribe(Cluster, &[]).await;
+    // One response is held by HTTP/2 and one by the body, so it takes a few that need no answer to get stuck.
+    for number in 0..8 {
+        stuck.subscribe(Cluster, &[&format!("missing-{number}")]).await;
+    }
+    for number in 0..8 {
+        stuck.send(DeltaDiscoveryRequest { type_url: format!("type-{number}"), ..Default::default() }).await;
+    }
+    house.wait_status("stuck", |status| status.is_some()).await;
+    house.wait_status("stuck", |status| status.is_none()).await;
+    assert_eq!(house.metric("pilot_xds_write_timeout") as u64, 1);
+    let mut fine = Delta::connect(&house, "fine").await;
+    fine.subscribe(Cluster, &[]).await;
+    fine.take(Cluster).await;
+}
+
+#[tokio::test]
 async fn a_shutdown_ends_streams_with_a_word() {
     let house = House::start(&[service("a", &[])]).await;
     let mut proxy = Delta::connect(&house, "web").await;

@@ -11,6 +11,8 @@ use crate::{
 
 const DELAY: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_millis(500);
+/// Envoy reads the clock once for each turn of its event loop, so that its timers may seem to end this much early.
+const EARLY: Duration = Duration::from_millis(10);
 /// What a busy machine may add.
 const SLACK: Duration = Duration::from_secs(2);
 /// Slow requests are few, all at one time.
@@ -49,7 +51,7 @@ pub(super) async fn timeout(guide: &mut Guide<'_>) -> Result<String> {
     let tally = guide.load_by_page(&reviews()).connections(SLOW_REQUESTS).run(u64::from(SLOW_REQUESTS)).await;
     ensure!(tally.status(504) == tally.total(), "{tally}");
     let (fastest, slowest) = (tally.percentile(0.0), tally.percentile(1.0));
-    ensure!(fastest >= TIMEOUT && slowest < TIMEOUT + SLACK, "{fastest:?} to {slowest:?}");
+    ensure!(fastest + EARLY >= TIMEOUT && slowest < TIMEOUT + SLACK, "{fastest:?} to {slowest:?}");
     let page = guide.page().await?;
     ensure!(page.text().contains(NO_REVIEWS), "the page has reviews all the same");
     Ok(format!(

@@ -62,6 +62,8 @@ struct FileState {
     stamp: Stamp,
     /// Of the content; `None` when it could not be read.
     hash: Option<u64>,
+    /// Of the content that was read: the stamp may be older.
+    is_empty: bool,
     items: Vec<KeptItem>,
     problems: Vec<Problem>,
     unreadable: bool,
@@ -77,16 +79,23 @@ impl State {
     /// Looking at many files takes a while, and one may change after it was looked at and before another is: a state that
     /// never was. So all are looked at once more, until nothing has changed meanwhile.
     pub(super) fn refresh(&mut self, dirty: &Dirty) -> Refreshed {
-        let mut refreshed = self.read(&Scan::of(&self.roots), dirty);
+        let broken = |(path, file): (&PathBuf, &FileState)| file.is_broken().then(|| path.clone());
+        let broken_before: BTreeSet<_> = self.files.iter().filter_map(broken).collect();
+        self.read(&Scan::of(&self.roots), dirty);
         for _ in 0..LOOKS_MAX {
             let scan = Scan::of(&self.roots);
             if self.is_as_read(&scan) {
                 break;
             }
-            refreshed.suspicious.extend(self.read(&scan, &Dirty::default()).suspicious);
+            self.read(&scan, &Dirty::default());
         }
-        refreshed.suspicious.retain(|path| self.files.get(path).is_some_and(FileState::is_broken));
-        refreshed
+        let broken_now = self.files.iter().filter_map(broken);
+        Refreshed { suspicious: broken_now.filter(|path| !broken_before.contains(path)).collect() }
+    }
+
+    /// Whether there is nothing in a file, which is how one begins that is being written anew.
+    pub(super) fn is_empty(&self, path: &Path) -> bool {
+        self.files.get(path).is_some_and(|file| file.is_empty)
     }
 
     /// Whether the files are those that were read, unchanged.
@@ -95,8 +104,7 @@ impl State {
             && self.files.keys().all(|path| scan.files.contains_key(path) || scan.is_hidden(path))
     }
 
-    fn read(&mut self, scan: &Scan, dirty: &Dirty) -> Refreshed {
-        let mut refreshed = Refreshed::default();
+    fn read(&mut self, scan: &Scan, dirty: &Dirty) {
         self.files.retain(|path, _| scan.files.contains_key(path) || scan.is_hidden(path));
         for (path, stamp) in &scan.files {
             let before = self.files.get(path);
@@ -111,16 +119,11 @@ impl State {
                 }
                 outcome => {
                     let file = self.parse(path, *stamp, outcome);
-                    let was_good = before.is_none_or(|before| !before.is_broken());
-                    if file.is_broken() && was_good {
-                        refreshed.suspicious.insert(path.clone());
-                    }
                     self.files.insert(path.clone(), file);
                 }
             }
         }
         self.scan_problems = scan_problems(scan);
-        refreshed
     }
 
     fn parse(&self, path: &Path, stamp: Stamp, outcome: Result<(String, u64), (Code, String)>) -> FileState {
@@ -129,11 +132,11 @@ impl State {
             Ok((text, hash)) => {
                 let Reading { items, problems, unreadable } = document::read(&text, &name, &self.settings);
                 let items = items.into_iter().map(KeptItem::from).collect();
-                FileState { stamp, hash: Some(hash), items, problems, unreadable }
+                FileState { stamp, hash: Some(hash), is_empty: text.is_empty(), items, problems, unreadable }
             }
             Err((code, reason)) => {
                 let problems = vec![file_problem(code, &name, reason)];
-                FileState { stamp, hash: None, items: Vec::new(), problems, unreadable: true }
+                FileState { stamp, hash: None, is_empty: false, items: Vec::new(), problems, unreadable: true }
             }
         }
     }
@@ -154,7 +157,7 @@ impl State {
 impl FileState {
     /// Whether it looks like half of a file.
     fn is_broken(&self) -> bool {
-        self.stamp.len == 0 || self.unreadable || self.problems.iter().any(|problem| problem.code == code::SYNTAX.id)
+        self.is_empty || self.unreadable || self.problems.iter().any(|problem| problem.code == code::SYNTAX.id)
     }
 }
 

@@ -44,15 +44,17 @@ pub(super) async fn run(directory: PathBuf, settings: Settings, updates: mpsc::S
     loop {
         let mut refreshed;
         (state, refreshed) = refresh(state, dirty).await;
-        // Another file may look half written by then, so it may take more than one more look.
+        // Another file may look half written by then, and one that is empty may stay so on a busy machine.
         for _ in 0..SETTLES_MAX {
             if refreshed.suspicious.is_empty() {
                 break;
             }
             debug!(files = refreshed.suspicious.len(), "files look half written, looking again");
             time::sleep(SETTLE).await;
-            let again = Dirty { paths: refreshed.suspicious, all: false };
+            let again = Dirty { paths: refreshed.suspicious.clone(), all: false };
+            let waited_for = refreshed.suspicious;
             (state, refreshed) = refresh(state, again).await;
+            refreshed.suspicious.extend(waited_for.into_iter().filter(|path| state.is_empty(path)));
         }
         let update = state.reconcile();
         if published.as_ref() != Some(&update.problems) || !update.changes.is_empty() {
