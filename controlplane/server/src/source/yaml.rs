@@ -343,13 +343,12 @@ impl Builder {
         // Counted before it is copied, so that a small file cannot ask for memory without end.
         self.count_copy(nodes, bytes, position)?;
         let Some(node) = self.anchors.get(&anchor).map(|anchored| anchored.node.clone()) else { return Ok(()) };
-        match node.value {
-            Value::Text(text) if as_key => self.scalar(text, ScalarStyle::DoubleQuoted, 0, None, position),
-            value => {
-                self.count(nodes, position)?;
-                self.add(Node { position: node.position, value }, 0, nodes)
-            }
+        if as_key {
+            let text = node.text().unwrap_or_default().to_owned();
+            return self.scalar(text, ScalarStyle::DoubleQuoted, 0, None, position);
         }
+        self.count(nodes, position)?;
+        self.add(node, 0, nodes)
     }
 
     fn wants_key(&self) -> bool {
