@@ -46,7 +46,7 @@ pub struct Plan {
 pub enum Change {
     /// One endpoint gets another address.
     Endpoint,
-    /// One service gets or loses a subset.
+    /// One service gets a third subset.
     Subset,
     /// One header of one route changes.
     Header,
@@ -78,7 +78,8 @@ impl Change {
     fn apply(self, shape: &Shape, dir: &Path, service: usize, round: usize) -> Result<()> {
         match self {
             Self::Endpoint => shape.write_endpoints(dir, service, round)?,
-            Self::Subset => shape.write_rule(dir, service, 2 + round % 2)?,
+            // Every round takes another service, and each has two subsets at the start.
+            Self::Subset => shape.write_rule(dir, service, 3)?,
             Self::Header => shape.write_routes(dir, service, &format!("round-{round}"))?,
         }
         Ok(())
