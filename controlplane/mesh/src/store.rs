@@ -13,8 +13,8 @@ mod services;
 mod settle;
 mod touched;
 
-pub use endpoints::ENDPOINTS_OF_PORT_MAX;
 pub use self::mesh::{Mesh, ServiceKey, Written};
+pub use endpoints::ENDPOINTS_OF_PORT_MAX;
 pub use objects::{OBJECTS_MAX, Objects};
 pub use rules::{RuleGroup, Rules};
 pub use touched::Touched;

@@ -30,6 +30,7 @@ mod rewrite;
 pub(crate) mod text;
 
 pub use choice::{ChosenRule, Delegated};
+pub use domains::{Called, Domains, Ports};
 
 use std::sync::Arc;
 
@@ -43,7 +44,8 @@ use super::{
 };
 use crate::{
     model::{
-        Object, Shared, mesh_config::MeshConfig, mesh_config::OutboundTrafficPolicy, virtual_service::VirtualService,
+        Hostname, Object, Shared, mesh_config::MeshConfig, mesh_config::OutboundTrafficPolicy,
+        virtual_service::VirtualService,
     },
     snapshot::References,
 };
@@ -67,12 +69,15 @@ pub struct RoutePlan {
 }
 
 /// What one virtual host depends on.
+///
+/// Nothing here is text that was put together: an input is made, compared and hashed for every virtual host of every
+/// viewpoint that a change concerns, and its names are written only when it is compiled.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct VirtualHostInput {
-    /// `host:port`, `allow_any` or `block_all`.
-    pub name: Arc<str>,
+    /// The host that it is named after, and its port; none for the one that takes everything else.
+    pub host: Option<(Hostname, u16)>,
     /// The names that lead to it; no other virtual host of the same route configuration has any of them.
-    pub domains: Vec<String>,
+    pub domains: Domains,
     /// What it does.
     pub content: VirtualHostContent,
     /// The mesh's configuration.
@@ -125,14 +130,24 @@ pub fn virtual_host(input: &VirtualHostInput) -> Compiled<VirtualHost> {
     if input.for_grpc {
         routes = routes.into_iter().filter_map(grpc::reduce).collect();
     }
+    let name: Arc<str> = name(input).into();
     let message = VirtualHost {
-        name: input.name.to_string(),
-        domains: input.domains.clone(),
+        name: name.to_string(),
+        domains: input.domains.write(&input.config.spec.domain),
         routes,
         include_request_attempt_count: !input.for_grpc,
         ..VirtualHost::default()
     };
     let clusters = destination::clusters(&message).into_iter().map(Arc::from).collect();
     let references = References { clusters, ..References::default() };
-    Compiled { name: Arc::clone(&input.name), message, references, provenance }
+    Compiled { name, message, references, provenance }
+}
+
+/// `host:port`, `allow_any` or `block_all`.
+fn name(input: &VirtualHostInput) -> String {
+    match (&input.host, &input.content) {
+        (Some((host, port)), _) => format!("{host}:{port}"),
+        (None, VirtualHostContent::Fallback(policy)) => fallback::name(*policy).to_owned(),
+        (None, VirtualHostContent::Service { .. } | VirtualHostContent::VirtualService { .. }) => String::new(),
+    }
 }

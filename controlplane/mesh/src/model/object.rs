@@ -126,8 +126,16 @@ pub struct Location {
 }
 
 impl fmt::Display for Location {
+    /// `file:line:column`; control characters of the file's name are escaped, since a log or terminal would obey them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+        for c in self.file.chars() {
+            if c.is_control() {
+                write!(f, "{}", c.escape_default())?;
+            } else {
+                write!(f, "{c}")?;
+            }
+        }
+        write!(f, ":{}:{}", self.line, self.column)
     }
 }
 

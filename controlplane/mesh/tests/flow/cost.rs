@@ -11,7 +11,10 @@ use mesh::{
 
 use crate::sample::*;
 
-const ROUNDS: u32 = 20;
+/// The clock of processor time ticks every few milliseconds, so short things are done many times.
+const ENOUGH: Duration = Duration::from_millis(400);
+const ROUNDS_MIN: u32 = 20;
+const ROUNDS_MAX: u32 = 4000;
 
 /// A mesh of this many namespaces with this many services each, with ten endpoints, a rule with two subsets and a route.
 struct Shape {
@@ -79,22 +82,20 @@ fn measure(shape: &Shape) {
     println!("{} viewpoints: {:?}, {} results", views.len(), cpu() - started, snapshots.memoised());
     let of = fqdn("n0/s3");
     let mut time = |what: &str, change: &dyn Fn(u32) -> Vec<Change>| {
-        let mut took = Vec::new();
-        let mut different = 0;
-        for round in 1..=ROUNDS {
-            let change = change(round);
+        let (mut rounds, mut different) = (0, 0);
+        let (mut applied, mut updated) = (Duration::ZERO, Duration::ZERO);
+        while rounds < ROUNDS_MIN || (applied + updated < ENOUGH && rounds < ROUNDS_MAX) {
+            rounds += 1;
+            let change = change(rounds);
             let started = cpu();
             let touched = store.apply(change);
-            let applied = cpu() - started;
+            applied += cpu() - started;
+            let started = cpu();
             different = snapshots.update(store.mesh(), &touched).len();
-            took.push((cpu() - started, applied));
+            updated += cpu() - started;
         }
-        took.sort();
-        let (all, applied) = took[took.len() / 2];
-        println!(
-            "{what}: {all:?} (store {applied:?}), {different} snapshots, {:?} each",
-            all / different.max(1) as u32
-        );
+        let (store, each) = (applied / rounds, updated / rounds / different.max(1) as u32);
+        println!("{what}: store {store:?}, snapshots {:?}: {different}, {each:?} each", updated / rounds);
     };
     time("one endpoint", &|n| vec![at("n0/s3", "s3", n)]);
     time("one subset", &|n| vec![rule("n0/s3", &of, &["v1", "v2", &format!("v{}", n + 2)]).set()]);

@@ -31,7 +31,7 @@ const CONDITIONS: [&str; 5] = ["5xx", "reset", "connect-failure", "unavailable",
 const DELEGATES: [&str; 3] = ["leaf", "nested", "missing"];
 
 /// The hosts of services, and some that none has.
-pub(crate) const HOSTS: [&str; 14] = [
+pub(crate) const HOSTS: [&str; 18] = [
     "web.default.svc.cluster.local",
     "db.default.svc.cluster.local",
     "any.default.svc.cluster.local",
@@ -46,6 +46,10 @@ pub(crate) const HOSTS: [&str; 14] = [
     "*.svc.cluster.local",
     "*",
     "a.wild.example.com",
+    "web",
+    "*.headless.other",
+    "10.96.0.1",
+    "any.default.svc",
 ];
 
 pub(crate) fn host() -> impl Strategy<Value = Hostname> {

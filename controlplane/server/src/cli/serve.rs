@@ -36,7 +36,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 
 fn log(args: &Args) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(directives(&args.log_level))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A log that cannot be written is no reason to stop serving, and there is nowhere else to say so.
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     let set = match args.log_format {
         LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),

@@ -15,8 +15,10 @@ use self::split::Chunk;
 pub const DEPTH_MAX: usize = 100;
 /// Most values in one document, aliases counted as often as they are used.
 pub const NODES_MAX: usize = 1_000_000;
-/// Most values that aliases of one document may add.
-pub const ALIASED_NODES_MAX: usize = 100_000;
+/// Most values that anchors and aliases of one document may copy.
+pub const COPIED_NODES_MAX: usize = 100_000;
+/// Most bytes of text that anchors and aliases of one document may copy: more than any object that Kubernetes keeps.
+pub const COPIED_BYTES_MAX: usize = 8 << 20;
 
 /// Where something stands: line and column, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -197,14 +199,31 @@ struct Builder {
     lines_before: usize,
     open: Vec<Open>,
     root: Option<Node>,
-    anchors: HashMap<usize, (Node, usize)>,
+    anchors: HashMap<usize, Anchored>,
     nodes: usize,
-    aliased_nodes: usize,
+    copied_nodes: usize,
+    copied_bytes: usize,
+}
+
+/// What an anchor names, and what a copy of it takes.
+#[derive(Debug)]
+struct Anchored {
+    node: Node,
+    nodes: usize,
+    bytes: usize,
 }
 
 impl Builder {
     fn new(lines_before: usize) -> Self {
-        Self { lines_before, open: Vec::new(), root: None, anchors: HashMap::new(), nodes: 0, aliased_nodes: 0 }
+        Self {
+            lines_before,
+            open: Vec::new(),
+            root: None,
+            anchors: HashMap::new(),
+            nodes: 0,
+            copied_nodes: 0,
+            copied_bytes: 0,
+        }
     }
 
     /// `line` counts from 1 and `column` from 0, as the parser has them.
@@ -246,8 +265,13 @@ impl Builder {
         tag: Option<&Tag>,
         position: Position,
     ) -> Result<(), SyntaxError> {
-        if let Some(Open { content: Content::Map { key: key @ None, .. }, .. }) = self.open.last_mut() {
-            *key = Some((text, position));
+        if self.wants_key() {
+            if anchor != 0 {
+                self.keep(anchor, &Node { position, value: Value::Text(text.clone()) }, 1)?;
+            }
+            if let Some(Open { content: Content::Map { key, .. }, .. }) = self.open.last_mut() {
+                *key = Some((text, position));
+            }
             return Ok(());
         }
         let is_text = tag.is_some_and(|tag| tag.is_yaml_core_schema() && tag.suffix == "str");
@@ -260,8 +284,7 @@ impl Builder {
             | ScalarStyle::Folded => Value::Text(text),
         };
         self.count(1, position)?;
-        self.add(Node { position, value }, anchor, 1);
-        Ok(())
+        self.add(Node { position, value }, anchor, 1)
     }
 
     fn begin(&mut self, position: Position, anchor: usize, content: Content) -> Result<(), SyntaxError> {
@@ -289,12 +312,11 @@ impl Builder {
             Content::Map { entries, .. } => Value::Map(scalar::merge_keys(entries)),
         };
         self.count(0, position)?;
-        self.add(Node { position: open.position, value }, open.anchor, size);
-        Ok(())
+        self.add(Node { position: open.position, value }, open.anchor, size)
     }
 
     fn alias(&mut self, anchor: usize, position: Position) -> Result<(), SyntaxError> {
-        let Some((node, size)) = self.anchors.get(&anchor).cloned() else {
+        let Some(Anchored { node, nodes, bytes }) = self.anchors.get(&anchor) else {
             return Err(SyntaxError {
                 position,
                 reason: "the alias stands inside the value that it stands for".into(),
@@ -302,28 +324,31 @@ impl Builder {
                 limit: false,
             });
         };
-        if self.wants_key() {
-            let Some(text) = node.text().map(str::to_owned) else {
-                return Err(SyntaxError {
-                    position,
-                    reason: "a key must be text".into(),
-                    remedy: "write the key out",
-                    limit: false,
-                });
-            };
-            return self.scalar(text, ScalarStyle::Plain, 0, None, position);
-        }
-        self.aliased_nodes = self.aliased_nodes.saturating_add(size);
-        if self.aliased_nodes > ALIASED_NODES_MAX {
-            return Err(limit(position, format!("aliases stand for more than {ALIASED_NODES_MAX} values")));
-        }
         // The depth of what an alias stands for adds to the depth of where it stands.
-        if self.open.len().saturating_add(depth(&node)) > DEPTH_MAX {
+        let too_deep = self.open.len().saturating_add(depth(node)) > DEPTH_MAX;
+        let not_text = node.text().is_none();
+        let (nodes, bytes) = (*nodes, *bytes);
+        let as_key = self.wants_key();
+        if as_key && not_text {
+            return Err(SyntaxError {
+                position,
+                reason: "a key must be text".into(),
+                remedy: "write the key out",
+                limit: false,
+            });
+        }
+        if too_deep {
             return Err(limit(position, format!("values are nested deeper than {DEPTH_MAX} levels")));
         }
-        self.count(size, position)?;
-        self.add(node, 0, size);
-        Ok(())
+        // Counted before it is copied, so that a small file cannot ask for memory without end.
+        self.count_copy(nodes, bytes, position)?;
+        let Some(node) = self.anchors.get(&anchor).map(|anchored| anchored.node.clone()) else { return Ok(()) };
+        if as_key {
+            let text = node.text().unwrap_or_default().to_owned();
+            return self.scalar(text, ScalarStyle::DoubleQuoted, 0, None, position);
+        }
+        self.count(nodes, position)?;
+        self.add(node, 0, nodes)
     }
 
     fn wants_key(&self) -> bool {
@@ -338,9 +363,30 @@ impl Builder {
         Ok(())
     }
 
-    fn add(&mut self, node: Node, anchor: usize, size: usize) {
+    /// Counts values and text that are about to be copied.
+    fn count_copy(&mut self, nodes: usize, bytes: usize, position: Position) -> Result<(), SyntaxError> {
+        self.copied_nodes = self.copied_nodes.saturating_add(nodes);
+        self.copied_bytes = self.copied_bytes.saturating_add(bytes);
+        if self.copied_nodes > COPIED_NODES_MAX {
+            return Err(limit(position, format!("anchors and aliases copy more than {COPIED_NODES_MAX} values")));
+        }
+        if self.copied_bytes > COPIED_BYTES_MAX {
+            return Err(limit(position, format!("anchors and aliases copy more than {COPIED_BYTES_MAX} bytes")));
+        }
+        Ok(())
+    }
+
+    /// Keeps what an anchor names.
+    fn keep(&mut self, anchor: usize, node: &Node, nodes: usize) -> Result<(), SyntaxError> {
+        let bytes = text_len(node);
+        self.count_copy(nodes, bytes, node.position)?;
+        self.anchors.insert(anchor, Anchored { node: node.clone(), nodes, bytes });
+        Ok(())
+    }
+
+    fn add(&mut self, node: Node, anchor: usize, size: usize) -> Result<(), SyntaxError> {
         if anchor != 0 {
-            self.anchors.insert(anchor, (node.clone(), size));
+            self.keep(anchor, &node, size)?;
         }
         match self.open.last_mut().map(|open| &mut open.content) {
             Some(Content::List(items)) => items.push(node),
@@ -351,6 +397,7 @@ impl Builder {
             }
             None => self.root = Some(node),
         }
+        Ok(())
     }
 
     /// The tree; what is still open after an error is closed as it stands.
@@ -367,6 +414,16 @@ impl Builder {
 
 fn limit(position: Position, reason: String) -> SyntaxError {
     SyntaxError { position, reason, remedy: "split the document", limit: true }
+}
+
+/// Bytes of all keys and texts.
+fn text_len(node: &Node) -> usize {
+    match &node.value {
+        Value::Text(text) => text.len(),
+        Value::List(items) => items.iter().map(text_len).sum(),
+        Value::Map(entries) => entries.iter().map(|entry| entry.key.len() + text_len(&entry.value)).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    }
 }
 
 fn depth(node: &Node) -> usize {

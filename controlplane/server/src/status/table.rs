@@ -52,14 +52,16 @@ fn plain(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
 }
 
-/// Columns of equal width, three blanks apart.
+/// Widest column, in characters; a longer cell pushes its own row only.
+const COLUMN_WIDTH_MAX: usize = 160;
+
 /// Columns of equal width, three blanks apart.
 #[must_use]
 pub fn align<const N: usize>(rows: &[[String; N]]) -> String {
     let mut widths = [0; N];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
+            *width = (*width).max(cell.chars().count()).min(COLUMN_WIDTH_MAX);
         }
     }
     let mut text = String::new();
@@ -78,6 +80,13 @@ pub fn align<const N: usize>(rows: &[[String; N]]) -> String {
 mod tests {
     use super::*;
     use crate::status::{Detail, Refusal, Refused, TypeDetail};
+
+    #[test]
+    fn a_cell_of_any_length_is_a_row() {
+        let long = "x".repeat(100_000);
+        let table = align(&[["A".into(), "B".into()], [long.clone(), "y".into()]]);
+        assert_eq!(table.lines().nth(1), Some(format!("{long}   y").as_str()));
+    }
 
     #[test]
     fn a_table_shows_state_and_refusals() {

@@ -8,7 +8,7 @@ use super::{OutboundContent, OutboundListenerInput, http_connection_manager};
 use crate::{
     compile::{
         cluster::name::ClusterName,
-        route::{domains, domains::Names, port},
+        route::{Called, port},
         scope::Scope,
     },
     model::{Origin, service::Resolution},
@@ -23,19 +23,20 @@ pub(super) fn plan(scope: &Scope) -> Vec<OutboundListenerInput> {
         let input = OutboundListenerInput { name: Arc::clone(&name), content, config: scope.config.clone() };
         listeners.entry(name).or_insert(input);
     };
+    let domain = &scope.config.spec.domain;
     // What services were declared with goes before other spellings.
     for declared in [true, false] {
-        for host in port::in_precedence(scope) {
-            let Some(scoped) = scope.service(host) else { continue };
+        for scoped in port::in_precedence(scope) {
             let service = &scoped.service.service;
             if service.hostname.is_wildcard() || matches!(service.resolution, Resolution::Alias(_)) {
                 continue;
             }
             let origin = Origin::whole(&scoped.service.origin);
-            let Names { own, others } = domains::spellings(service, &scope.namespace, &scope.config.spec.domain);
-            let names = if declared { vec![own] } else { others };
+            let mut names = Called::service(&scoped.service, &scope.namespace, domain).spellings(domain);
+            let others = names.split_off(1);
+            let names = if declared { names } else { others };
             for port in service.ports.iter().filter(|port| port::reading(port.protocol).is_some()) {
-                let route = ClusterName::outbound(port.number, None, host);
+                let route = ClusterName::outbound(port.number, None, &service.hostname);
                 for name in &names {
                     put(format!("{name}:{}", port.number), &route, &origin);
                 }

@@ -27,10 +27,8 @@ pub(super) fn plan(
     let by_host = ByHost::new(scope);
     let l4 = L4 { scope, viewpoint, by_host: &by_host };
     let mut planner = Planner { l4, headless, shared: port::shared_address(viewpoint), groups: BTreeMap::new() };
-    for host in port::in_precedence(scope) {
-        if let Some(scoped) = scope.service(host) {
-            planner.add(scoped);
-        }
+    for scoped in port::in_precedence(scope) {
+        planner.add(scoped);
     }
     let input = |name: Arc<str>, content| OutboundListenerInput { name, content, config: scope.config.clone() };
     let mut listeners = Vec::with_capacity(planner.groups.len() + 2);

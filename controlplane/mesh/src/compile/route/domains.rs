@@ -3,58 +3,148 @@
 //! Envoy refuses a whole route configuration when two of its virtual hosts share a domain, in any case of letters; all
 //! names here are in lower case.
 
-use std::{collections::HashMap, net::IpAddr};
+mod lost;
 
-use super::VirtualHostInput;
-use crate::model::{
-    Namespace,
-    service::{Registry, Resolution, Service},
+pub(crate) use lost::{precedence, settle};
+
+use std::{collections::HashSet, net::IpAddr};
+
+use crate::{
+    compile::scope::MeshService,
+    model::{
+        Hostname, Namespace, Shared,
+        service::{Registry, Resolution, Service},
+    },
 };
 
-/// The names of a virtual host that is still being planned.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Names {
-    /// The name that it was declared with.
-    pub(crate) own: String,
-    /// All other spellings.
-    pub(crate) others: Vec<String>,
+/// The names that lead to a virtual host.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Domains {
+    /// All of them.
+    Everything,
+    /// Some.
+    Names {
+        /// What is called, first what the virtual host is named after; then its aliases.
+        called: Vec<Called>,
+        /// Spellings of them that belong to another virtual host; in order.
+        lost: Vec<String>,
+        /// Whether the port belongs to a name.
+        ports: Ports,
+    },
 }
 
-impl Names {
-    /// One name and no other spelling.
-    pub(crate) fn only(own: &str) -> Self {
-        Self { own: own.to_owned(), others: Vec::new() }
+/// Something with a name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Called {
+    /// A service, in all of its spellings.
+    Service {
+        /// The service.
+        service: Shared<MeshService>,
+        /// Whether callers are in its namespace, where its first label alone means it.
+        is_near: bool,
+    },
+    /// A host that is no service, under this very name.
+    Host(Hostname),
+}
+
+/// Whether the port belongs to a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Ports {
+    /// Envoy leaves the port away before it compares.
+    Ignored,
+    /// It stands there.
+    Required(u16),
+    /// It may stand there or not.
+    Optional(u16),
+}
+
+impl Called {
+    /// A service, as callers in a namespace call it.
+    pub(crate) fn service(service: &Shared<MeshService>, caller: &Namespace, domain: &str) -> Self {
+        let parts = kubernetes_parts(service.service.hostname.as_str(), domain);
+        let is_near = parts.is_some_and(|(_, namespace)| namespace == caller.as_str());
+        Self::Service { service: service.clone(), is_near }
+    }
+
+    /// Its names without addresses and pods; the first is that which it was declared with.
+    pub(crate) fn spellings(&self, domain: &str) -> Vec<String> {
+        match self {
+            Self::Service { service, is_near } => spellings(&service.service, *is_near, domain),
+            Self::Host(host) => vec![host.as_str().to_owned()],
+        }
+    }
+
+    /// The name that it was declared with.
+    pub(crate) fn declared(&self) -> &Hostname {
+        match self {
+            Self::Service { service, .. } => &service.service.hostname,
+            Self::Host(host) => host,
+        }
     }
 }
 
-/// What a caller in namespace `caller` may write to mean the service: its full name, with a trailing dot, the short forms
-/// that DNS completes there, and its addresses. A headless service also answers for the names of its pods.
-pub(crate) fn names(service: &Service, caller: &Namespace, domain: &str) -> Names {
-    let mut names = spellings(service, caller, domain);
-    names.others.extend(service.addresses.iter().filter(|a| a.is_single()).map(|a| address_domain(a.ip)));
-    if service.resolution == Resolution::Headless && service.registry == Registry::Kubernetes {
-        let spellings = std::iter::once(&names.own).chain(&names.others);
-        let of_pods: Vec<String> = spellings.filter(|name| !is_address(name)).map(|name| format!("*.{name}")).collect();
-        names.others.extend(of_pods);
+impl Domains {
+    /// What is called so, and nothing that another one keeps.
+    pub(crate) fn of(called: Vec<Called>, ports: Ports) -> Self {
+        Self::Names { called, lost: Vec::new(), ports }
+    }
+
+    /// The domains as Envoy takes them; `domain` is that of the cluster.
+    pub(super) fn write(&self, domain: &str) -> Vec<String> {
+        let Self::Names { called, lost, ports } = self else { return vec!["*".to_owned()] };
+        let mut seen = HashSet::new();
+        let names = called.iter().flat_map(|called| match called {
+            Called::Service { service, is_near } => names(&service.service, *is_near, domain),
+            Called::Host(host) => vec![host.as_str().to_owned()],
+        });
+        let own = names.filter(|name| !lost.contains(name) && seen.insert(name.clone()));
+        match ports {
+            Ports::Ignored => own.collect(),
+            Ports::Required(port) => own.map(|name| format!("{name}:{port}")).collect(),
+            Ports::Optional(port) => own
+                .flat_map(|name| {
+                    let with_port = format!("{name}:{port}");
+                    // Alone, `*` would also be every host with another port.
+                    if name == "*" { vec![with_port] } else { vec![name, with_port] }
+                })
+                .collect(),
+        }
+    }
+}
+
+/// What may be written to mean the service: its full name, with a trailing dot, the short forms that DNS completes for
+/// the caller, and its addresses. A headless service also answers for the names of its pods.
+fn names(service: &Service, is_near: bool, domain: &str) -> Vec<String> {
+    let mut names = spellings(service, is_near, domain);
+    let of_pods: Vec<String> =
+        if answers_for_pods(service) { names.iter().map(|name| format!("*.{name}")).collect() } else { Vec::new() };
+    names.extend(service.addresses.iter().filter(|a| a.is_single()).map(|a| address_domain(a.ip)));
+    names.extend(of_pods);
+    names
+}
+
+/// The names without addresses and pods; the first is that which the service was declared with.
+fn spellings(service: &Service, is_near: bool, domain: &str) -> Vec<String> {
+    let host = service.hostname.as_str();
+    let mut names = Vec::with_capacity(8);
+    names.push(host.to_owned());
+    if !service.hostname.is_wildcard() {
+        names.push(format!("{host}."));
+    }
+    if let Some((name, namespace)) = kubernetes_parts(host, domain) {
+        if is_near {
+            names.push(name.to_owned());
+        }
+        names.push(format!("{name}.{namespace}.svc"));
+        names.push(format!("{name}.{namespace}"));
     }
     names
 }
 
-/// The names without addresses and pods.
-pub(crate) fn spellings(service: &Service, caller: &Namespace, domain: &str) -> Names {
-    let host = service.hostname.as_str();
-    let mut others = Vec::with_capacity(8);
-    if !service.hostname.is_wildcard() {
-        others.push(format!("{host}."));
-    }
-    if let Some((name, namespace)) = kubernetes_parts(host, domain) {
-        if namespace == caller.as_str() {
-            others.push(name.to_owned());
-        }
-        others.push(format!("{name}.{namespace}.svc"));
-        others.push(format!("{name}.{namespace}"));
-    }
-    Names { own: host.to_owned(), others }
+fn answers_for_pods(service: &Service) -> bool {
+    service.resolution == Resolution::Headless
+        && service.registry == Registry::Kubernetes
+        && !service.hostname.is_wildcard()
 }
 
 /// Name and namespace of `name.namespace.svc.<domain>`.
@@ -64,89 +154,31 @@ fn kubernetes_parts<'a>(host: &'a str, domain: &str) -> Option<(&'a str, &'a str
 }
 
 /// An address as the domain of a virtual host: IPv6 in brackets, as it stands in a URL.
-pub(crate) fn address_domain(ip: IpAddr) -> String {
+fn address_domain(ip: IpAddr) -> String {
     match ip {
         IpAddr::V4(ip) => ip.to_string(),
         IpAddr::V6(ip) => format!("[{ip}]"),
     }
 }
 
-fn is_address(name: &str) -> bool {
-    name.starts_with('[') || name.parse::<IpAddr>().is_ok()
-}
-
-/// A virtual host whose domains may still be wanted by others too.
-#[derive(Debug)]
-pub(crate) struct Candidate {
-    /// The virtual host; its domains are not set yet.
-    pub(crate) host: VirtualHostInput,
-    /// What its domains would be.
-    pub(crate) domains: Vec<String>,
-    /// How many of them, from the first on, it was declared with; the others are further spellings.
-    pub(crate) declared: usize,
-    /// Its place in the order of precedence: the lowest keeps a name that several want.
-    pub(crate) rank: usize,
-}
-
-/// Gives each domain to one virtual host: to that which was declared with the name, else to the first by rank. Virtual
-/// hosts to which none is left are dropped.
-pub(crate) fn assign(mut candidates: Vec<Candidate>) -> Vec<VirtualHostInput> {
-    for (at, domain) in losers(&candidates).into_iter().rev() {
-        if let Some(candidate) = candidates.get_mut(at) {
-            candidate.domains.remove(domain);
-        }
-    }
-    candidates
-        .into_iter()
-        .filter(|candidate| !candidate.domains.is_empty())
-        .map(|candidate| VirtualHostInput { domains: candidate.domains, ..candidate.host })
-        .collect()
-}
-
-/// The domains that others keep: place of the candidate, place in its domains; in ascending order.
-fn losers(candidates: &[Candidate]) -> Vec<(usize, usize)> {
-    let count = candidates.iter().map(|candidate| candidate.domains.len()).sum();
-    // The hash is that of a memo: nobody chooses names against it, for they are names of the user's own mesh.
-    let mut owners: HashMap<&str, (usize, usize), xxhash_rust::xxh3::Xxh3DefaultBuilder> =
-        HashMap::with_capacity_and_hasher(count, xxhash_rust::xxh3::Xxh3DefaultBuilder);
-    let mut lost = Vec::new();
-    for (at, candidate) in candidates.iter().enumerate() {
-        for (place, domain) in candidate.domains.iter().enumerate() {
-            let owner = owners.entry(domain).or_insert((at, place));
-            if *owner == (at, place) {
-                continue;
-            }
-            let claim = |(at, place): (usize, usize)| {
-                let rank = |other: &Candidate| (place >= other.declared, other.rank, at, place);
-                candidates.get(at).map(rank)
-            };
-            if claim((at, place)) < claim(*owner) {
-                lost.push(*owner);
-                *owner = (at, place);
-            } else {
-                lost.push((at, place));
-            }
-        }
-    }
-    lost.sort_unstable();
-    lost
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compile::route::fixture;
+    use crate::compile::route::fixture::{self, Written};
 
-    fn all(names: Names) -> Vec<String> {
-        std::iter::once(names.own).chain(names.others).collect()
+    fn called(written: Written, caller: &str) -> Called {
+        Called::service(&written.scoped().service, &fixture::namespace(caller), "cluster.local")
+    }
+
+    fn written(written: Written, caller: &str, ports: Ports) -> Vec<String> {
+        Domains::of(vec![called(written, caller)], ports).write("cluster.local")
     }
 
     #[test]
     fn a_service_has_every_spelling_that_dns_completes() {
-        let service = fixture::service("web").at("10.0.0.1").at("2001:db8::1").service;
-        let near = all(names(&service, &fixture::namespace("default"), "cluster.local"));
+        let service = || fixture::service("web").at("10.0.0.1").at("10.0.0.1").at("2001:db8::1");
         assert_eq!(
-            near,
+            written(service(), "default", Ports::Ignored),
             [
                 "web.default.svc.cluster.local",
                 "web.default.svc.cluster.local.",
@@ -157,54 +189,48 @@ mod tests {
                 "[2001:db8::1]"
             ]
         );
-        let far = all(names(&service, &fixture::namespace("other"), "cluster.local"));
+        let far = written(service(), "other", Ports::Ignored);
         assert!(!far.contains(&"web".to_owned()) && far.contains(&"web.default".to_owned()));
     }
 
     #[test]
     fn a_host_outside_the_cluster_has_its_name_alone() {
-        let service = fixture::entry("api.example.com").service;
-        let names = all(names(&service, &fixture::namespace("default"), "cluster.local"));
-        assert_eq!(names, ["api.example.com", "api.example.com."]);
-        let wildcard = fixture::entry("*.example.com").service;
-        assert_eq!(all(super::names(&wildcard, &fixture::namespace("default"), "cluster.local")), ["*.example.com"]);
+        let outside = |host| written(fixture::entry(host), "default", Ports::Ignored);
+        assert_eq!(outside("api.example.com"), ["api.example.com", "api.example.com."]);
+        assert_eq!(outside("*.example.com"), ["*.example.com"]);
     }
 
     #[test]
     fn a_headless_service_answers_for_its_pods() {
-        let mut service = fixture::service("db").service;
-        service.resolution = Resolution::Headless;
-        let names = all(names(&service, &fixture::namespace("default"), "cluster.local"));
+        let names = written(fixture::service("db").headless(), "default", Ports::Ignored);
         assert!(names.contains(&"*.db.default.svc.cluster.local".to_owned()));
         assert!(names.contains(&"*.db".to_owned()));
     }
 
-    fn candidate(rank: usize, domains: &[&str]) -> Candidate {
-        let host = fixture::fallback_host();
-        Candidate { host, domains: domains.iter().map(|d| (*d).to_owned()).collect(), declared: 1, rank }
-    }
-
-    fn assigned(candidates: Vec<Candidate>) -> Vec<Vec<String>> {
-        assign(candidates).into_iter().map(|host| host.domains).collect()
+    #[test]
+    fn ports_stand_where_they_must_or_may() {
+        let host = || fixture::entry("a.example.com");
+        assert_eq!(written(host(), "default", Ports::Required(81)), ["a.example.com:81", "a.example.com.:81"]);
+        let optional = written(host(), "default", Ports::Optional(80));
+        assert_eq!(optional, ["a.example.com", "a.example.com:80", "a.example.com.", "a.example.com.:80"]);
+        assert_eq!(written(fixture::entry("*"), "default", Ports::Optional(80)), ["*:80"]);
     }
 
     #[test]
-    fn a_declared_name_beats_a_spelling_and_the_lower_rank_beats_the_higher() {
-        let hosts = assigned(vec![
-            candidate(2, &["web.default.svc", "web.default", "10.0.0.1"]),
-            candidate(1, &["web.default", "10.0.0.1"]),
-        ]);
-        assert_eq!(hosts, [vec!["web.default.svc"], vec!["web.default", "10.0.0.1"]]);
-    }
-
-    #[test]
-    fn a_name_wanted_three_times_is_given_once_and_an_empty_host_is_dropped() {
-        let hosts = assigned(vec![
-            candidate(3, &["a", "x"]),
-            candidate(2, &["b", "x"]),
-            candidate(1, &["c", "x", "x"]),
-            candidate(0, &["a"]),
-        ]);
-        assert_eq!(hosts, [vec!["b"], vec!["c", "x"], vec!["a"]]);
+    fn aliases_add_their_spellings_and_lost_names_are_left_out() {
+        let called =
+            vec![called(fixture::entry("a.example.com"), "default"), called(fixture::alias("b", "a"), "other")];
+        let lost = vec!["b.default".to_owned()];
+        let domains = Domains::Names { called, lost, ports: Ports::Ignored }.write("cluster.local");
+        assert_eq!(
+            domains,
+            [
+                "a.example.com",
+                "a.example.com.",
+                "b.default.svc.cluster.local",
+                "b.default.svc.cluster.local.",
+                "b.default.svc"
+            ]
+        );
     }
 }

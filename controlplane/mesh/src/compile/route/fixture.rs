@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use super::{VirtualHostContent, VirtualHostInput};
 use crate::{
     compile::{
         scope::{MergedRule, MeshService, Scope, ScopedService},
@@ -250,16 +249,5 @@ impl HttpRule {
     pub(crate) fn when(mut self, condition: HttpMatch) -> Self {
         self.matches.push(condition);
         self
-    }
-}
-
-/// A virtual host for everything, without domains.
-pub(crate) fn fallback_host() -> VirtualHostInput {
-    VirtualHostInput {
-        name: "allow_any".into(),
-        domains: Vec::new(),
-        content: VirtualHostContent::Fallback(OutboundTrafficPolicy::AllowAny),
-        config: mesh_config(MeshConfig::default()),
-        for_grpc: false,
     }
 }

@@ -11,7 +11,7 @@ enum Takes {
     Nothing,
     /// The name of a header, and another one after `?`; and a length.
     Header,
-    /// A path of keys that may be cut to a length.
+    /// A path of keys; not every command that takes one can cut it to a length.
     Keys,
     /// A kind of metadata and a path of keys.
     Metadata,
@@ -164,15 +164,15 @@ impl Takes {
                 let named = names.by_ref().take(2).all(|name| plain(name) && name.bytes().all(is_header_byte));
                 named && names.next().is_none()
             }
-            (Self::Keys, Some(keys)) => plain(keys) && keys.split(':').all(|key| !key.is_empty()),
+            (Self::Keys, Some(keys)) => !has_length && plain(keys) && keys.split(':').all(|key| !key.is_empty()),
             (Self::Metadata, Some(keys)) => {
                 let (kind, keys) = keys.split_once(':').unwrap_or_default();
-                METADATA_KINDS.contains(&kind) && Self::Keys.accepts(Some(keys), false)
+                METADATA_KINDS.contains(&kind) && Self::Keys.accepts(Some(keys), has_length)
             }
             (Self::MaybeTime, None) => !has_length,
             // Only the conversions that C's strftime and Envoy share.
             (Self::MaybeTime, Some(format)) => !has_length && plain(format) && is_time_format(format),
-            (Self::Variable, Some(name)) => plain(name),
+            (Self::Variable, Some(name)) => !has_length && plain(name),
             (Self::Header | Self::Keys | Self::Metadata | Self::Variable, None) => false,
         }
     }
@@ -231,6 +231,7 @@ mod tests {
             ("%REQ%", "%%REQ%%"),
             ("%REQ(a?b?c)%", "%%REQ(a?b?c)%%"),
             ("%PROTOCOL(x)%", "%%PROTOCOL(x)%%"),
+            ("%CLUSTER_METADATA(a:b):10%", "%%CLUSTER_METADATA(a:b):10%%"),
             ("%METADATA(OTHER:a)%", "%%METADATA(OTHER:a)%%"),
             ("50% of %PROTOCOL%", "50%% of %PROTOCOL%"),
             ("%START_TIME(%!)%", "%%START_TIME(%%!)%%"),

@@ -61,6 +61,8 @@ fn path(uri: &StringMatch) -> PathSpecifier {
         StringMatch::Exact(path) => PathSpecifier::Path(path.clone()),
         // A prefix of the text, not of path segments, as in Istio: `/a` is also `/ab`.
         StringMatch::Prefix(prefix) => PathSpecifier::Prefix(prefix.clone()),
+        // The empty expression, which Envoy does not take, is the empty path, which no request has.
+        StringMatch::Regex(regex) if regex.is_empty() => PathSpecifier::Path(String::new()),
         StringMatch::Regex(regex) => PathSpecifier::SafeRegex(regex_matcher(regex)),
     }
 }

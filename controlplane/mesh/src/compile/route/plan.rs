@@ -13,8 +13,8 @@ use super::{
     ChosenRule, HTTP_PROXY, RoutePlan, VirtualHostContent, VirtualHostInput,
     choice::{self, ByHost},
     destination,
-    domains::{self, Candidate, Names},
-    fallback, port,
+    domains::{self, Called, Domains, Ports},
+    port,
 };
 use crate::{
     compile::{
@@ -37,15 +37,18 @@ pub(super) fn sidecar(scope: &Scope, viewpoint: &Viewpoint) -> Vec<RoutePlan> {
     let by_port = asked.ports.iter().map(|port| RoutePlan {
         name: port.to_string().into(),
         head: head(&port.to_string(), IgnorePort::Yes),
-        hosts: planner.finish(planner.candidates(*port)),
+        hosts: planner.settled(planner.hosts(*port, Ports::Ignored)),
     });
     let sniffed = asked.sniffed.iter().map(|(name, (port, scoped))| RoutePlan {
         name: Arc::clone(name),
         head: head(name, IgnorePort::Yes),
         // The address says which service is meant, whatever host the request names.
         hosts: vec![VirtualHostInput {
-            domains: vec!["*".to_owned()],
-            ..planner.host(scoped.service.service.hostname.as_str(), *port, planner.content(scoped, *port))
+            host: Some((scoped.service.service.hostname.clone(), *port)),
+            domains: Domains::Everything,
+            content: planner.content(scoped, *port),
+            config: scope.config.clone(),
+            for_grpc: false,
         }],
     });
     let mut plans: Vec<RoutePlan> = by_port.chain(sniffed).collect();
@@ -64,14 +67,14 @@ pub(super) fn grpc(scope: &Scope, viewpoint: &Viewpoint) -> Vec<RoutePlan> {
         if matches!(service.resolution, Resolution::Alias(_)) {
             continue;
         }
-        let Names { own, others } = domains::spellings(service, &scope.namespace, &scope.config.spec.domain);
-        let spellings: Vec<String> = std::iter::once(own).chain(others).collect();
         for port in service.ports.iter().filter(|port| port::reading(port.protocol).is_some()) {
             let name = destination::cluster_name(port.number, None, &service.hostname).shared();
             let host = VirtualHostInput {
-                domains: spellings.iter().flat_map(|d| [d.clone(), format!("{d}:{}", port.number)]).collect(),
+                host: Some((service.hostname.clone(), port.number)),
+                domains: Domains::of(vec![planner.called(scoped)], Ports::Optional(port.number)),
+                content: planner.content(scoped, port.number),
+                config: scope.config.clone(),
                 for_grpc: true,
-                ..planner.host(service.hostname.as_str(), port.number, planner.content(scoped, port.number))
             };
             let plan = RoutePlan { name: Arc::clone(&name), head: grpc_head(&name), hosts: vec![host] };
             plans.entry(name).or_insert(plan);
@@ -114,8 +117,6 @@ struct Planner<'a> {
     ports: BTreeMap<u16, Vec<&'a ScopedService>>,
     /// The aliases of each service, by its name.
     aliases: BTreeMap<&'a Hostname, Vec<&'a ScopedService>>,
-    /// The place of each service in the order of precedence.
-    ranks: BTreeMap<&'a str, usize>,
 }
 
 impl<'a> Planner<'a> {
@@ -126,15 +127,18 @@ impl<'a> Planner<'a> {
             by_host: ByHost::new(scope),
             ports: port::with_requests(scope),
             aliases: aliases(scope),
-            ranks: port::in_precedence(scope).into_iter().map(Hostname::as_str).zip(1..).collect(),
         }
     }
 
-    /// A virtual host without domains.
-    fn host(&self, host: &str, port: u16, content: VirtualHostContent) -> VirtualHostInput {
+    fn called(&self, scoped: &ScopedService) -> Called {
+        Called::service(&scoped.service, &self.scope.namespace, &self.scope.config.spec.domain)
+    }
+
+    /// A virtual host named after the first of what is called.
+    fn host(&self, port: u16, called: Vec<Called>, ports: Ports, content: VirtualHostContent) -> VirtualHostInput {
         VirtualHostInput {
-            name: format!("{host}:{port}").into(),
-            domains: Vec::new(),
+            host: called.first().map(|first| (first.declared().clone(), port)),
+            domains: Domains::of(called, ports),
             content,
             config: self.scope.config.clone(),
             for_grpc: false,
@@ -165,41 +169,30 @@ impl<'a> Planner<'a> {
     }
 
     /// The virtual hosts of a port, in the order of their names.
-    fn candidates(&self, port: u16) -> Vec<Candidate> {
+    fn hosts(&self, port: u16, ports: Ports) -> Vec<VirtualHostInput> {
         let services = self.ports.get(&port).map_or(&[][..], Vec::as_slice);
-        let mut candidates: BTreeMap<&str, Candidate> = BTreeMap::new();
+        let mut hosts = Vec::with_capacity(services.len() + 1);
+        let mut others = BTreeMap::new();
         for scoped in services {
-            let service = &scoped.service.service;
-            let host = service.hostname.as_str();
-            let mut names = self.names(scoped);
-            for alias in self.aliases.get(&service.hostname).into_iter().flatten() {
+            let mut called = vec![self.called(scoped)];
+            for alias in self.aliases.get(&scoped.service.service.hostname).into_iter().flatten() {
                 match self.naming_alias(alias, port) {
                     Some(content) => {
                         let name = alias.service.service.hostname.as_str();
-                        candidates.insert(name, self.candidate(name, port, self.names(alias), content));
+                        others.insert(name, self.host(port, vec![self.called(alias)], ports, content));
                     }
-                    None => {
-                        let Names { own, others } = self.names(alias);
-                        names.others.push(own);
-                        names.others.extend(others);
-                    }
+                    None => called.push(self.called(alias)),
                 }
             }
-            candidates.insert(host, self.candidate(host, port, names, self.content(scoped, port)));
+            hosts.push(self.host(port, called, ports, self.content(scoped, port)));
         }
-        self.add_foreign_hosts(port, services, &mut candidates);
-        candidates.into_values().collect()
-    }
-
-    fn names(&self, scoped: &ScopedService) -> Names {
-        domains::names(&scoped.service.service, &self.scope.namespace, &self.scope.config.spec.domain)
-    }
-
-    fn candidate(&self, host: &str, port: u16, names: Names, content: VirtualHostContent) -> Candidate {
-        // Hosts that only a VirtualService knows have no rank of their own: they come first.
-        let rank = self.ranks.get(host).copied().unwrap_or_default();
-        let domains = std::iter::once(names.own).chain(names.others).collect();
-        Candidate { host: self.host(host, port, content), domains, declared: 1, rank }
+        self.add_foreign_hosts(port, ports, services, &mut others);
+        if !others.is_empty() {
+            hosts.extend(others.into_values());
+            hosts.sort_by(|a, b| a.host.cmp(&b.host));
+        }
+        domains::settle(&mut hosts, &self.scope.namespace, &self.scope.config.spec.domain);
+        hosts
     }
 
     /// The rules of a VirtualService that names the alias itself.
@@ -211,74 +204,67 @@ impl<'a> Planner<'a> {
 
     /// Hosts of VirtualServices that no service of the port has: they are served where another host of the same
     /// VirtualService is, or on port 80 when there is none anywhere.
-    fn add_foreign_hosts(&self, port: u16, services: &[&ScopedService], candidates: &mut BTreeMap<&'a str, Candidate>) {
-        let at_port: BTreeSet<&str> = services.iter().map(|s| s.service.service.hostname.as_str()).collect();
+    fn add_foreign_hosts(
+        &self,
+        port: u16,
+        ports: Ports,
+        services: &[&ScopedService],
+        hosts: &mut BTreeMap<&'a str, VirtualHostInput>,
+    ) {
+        let is_at_port = |host: &Hostname| self.scope.service(host).is_some_and(|scoped| port::is_met(scoped, port));
         for virtual_service in &self.scope.virtual_services {
-            let hosts = &virtual_service.spec.hosts;
-            let foreign = |host: &&Hostname| host.as_str() != "*" && !at_port.contains(host.as_str());
-            if !hosts.iter().any(|host| foreign(&host)) {
+            let named = &virtual_service.spec.hosts;
+            // A star covers services, but no unknown host.
+            let foreign = |host: &&Hostname| host.as_str() != "*" && !is_at_port(host);
+            if !named.iter().any(|host| foreign(&host)) {
                 continue;
             }
             let covers_one = |host: &Hostname| {
-                at_port.contains(host.as_str())
+                is_at_port(host)
                     || host.is_wildcard() && services.iter().any(|s| host.covers(&s.service.service.hostname))
             };
-            if port != HTTP_PORT && !hosts.iter().any(covers_one) {
+            if port != HTTP_PORT && !named.iter().any(covers_one) {
                 continue;
             }
             let Some(rules) = self.rules(virtual_service, port) else { continue };
-            for host in hosts.iter().filter(foreign) {
+            for host in named.iter().filter(foreign) {
                 // The oldest VirtualService keeps a host; an alias that is named was served above.
-                candidates.entry(host.as_str()).or_insert_with(|| {
+                hosts.entry(host.as_str()).or_insert_with(|| {
                     let content = self.following(virtual_service, rules.clone(), port);
-                    self.candidate(host.as_str(), port, Names::only(host.as_str()), content)
+                    self.host(port, vec![Called::Host(host.clone())], ports, content)
                 });
             }
         }
     }
 
-    /// Settles the domains and adds what happens to all other hosts.
-    fn finish(&self, mut candidates: Vec<Candidate>) -> Vec<VirtualHostInput> {
-        let policy = self.scope.outbound_policy;
-        candidates.push(Candidate {
-            host: VirtualHostInput {
-                name: fallback::name(policy).into(),
-                domains: Vec::new(),
-                content: VirtualHostContent::Fallback(policy),
-                config: self.scope.config.clone(),
-                for_grpc: false,
-            },
-            domains: vec!["*".to_owned()],
-            declared: 1,
-            // A service that stands for every host takes the place of the fallback.
-            rank: usize::MAX,
-        });
-        domains::assign(candidates)
+    /// The virtual hosts of one port, and what happens to all other hosts. A service that stands for every host takes the
+    /// place of that.
+    fn settled(&self, mut hosts: Vec<VirtualHostInput>) -> Vec<VirtualHostInput> {
+        if !hosts.iter().any(|input| input.host.as_ref().is_some_and(|(host, _)| host.as_str() == "*")) {
+            hosts.push(self.fallback());
+        }
+        hosts
+    }
+
+    fn fallback(&self) -> VirtualHostInput {
+        VirtualHostInput {
+            host: None,
+            domains: Domains::Everything,
+            content: VirtualHostContent::Fallback(self.scope.outbound_policy),
+            config: self.scope.config.clone(),
+            for_grpc: false,
+        }
     }
 
     /// The explicit proxy: every port at once, so the port in the `Host` of a request counts; without one it is 80.
     fn http_proxy(&self) -> RoutePlan {
         let ports: BTreeSet<u16> = self.ports.keys().copied().chain([HTTP_PORT]).collect();
-        let candidates =
-            ports.into_iter().flat_map(|port| self.candidates(port).into_iter().map(move |c| at_port(c, port)));
-        let hosts = self.finish(candidates.collect());
+        let of_port =
+            |port| self.hosts(port, if port == HTTP_PORT { Ports::Optional(port) } else { Ports::Required(port) });
+        let mut hosts: Vec<VirtualHostInput> = ports.into_iter().flat_map(of_port).collect();
+        hosts.push(self.fallback());
         RoutePlan { name: HTTP_PROXY.into(), head: head(HTTP_PROXY, IgnorePort::No), hosts }
     }
-}
-
-/// The candidate as the explicit proxy has it: its names with the port, and without one if that is what a URL means.
-fn at_port(candidate: Candidate, port: u16) -> Candidate {
-    let mut domains = Vec::with_capacity(candidate.domains.len() * 2);
-    let mut declared = candidate.declared;
-    for (place, domain) in candidate.domains.into_iter().enumerate() {
-        domains.push(format!("{domain}:{port}"));
-        // Alone, `*` would also be every host with another port.
-        if port == HTTP_PORT && domain != "*" {
-            declared += usize::from(place < candidate.declared);
-            domains.push(domain);
-        }
-    }
-    Candidate { domains, declared, ..candidate }
 }
 
 fn aliases(scope: &Scope) -> BTreeMap<&Hostname, Vec<&ScopedService>> {

@@ -8,6 +8,7 @@ use std::{
     sync::Arc,
 };
 
+use super::domains;
 use crate::{
     compile::{
         scope::{Scope, ScopedService},
@@ -143,6 +144,13 @@ fn sniffed_name(host: &Hostname, port: u16) -> Arc<str> {
     format!("{host}:{port}").into()
 }
 
+/// Whether a service is met with requests at a port; an alias never is, for its target stands in its place.
+pub(crate) fn is_met(scoped: &ScopedService, number: u16) -> bool {
+    let service = &scoped.service.service;
+    !matches!(service.resolution, Resolution::Alias(_))
+        && service.ports.iter().any(|port| port.number == number && carries_requests(port))
+}
+
 /// The services that carry requests, by port, in the order of their names.
 pub(crate) fn with_requests(scope: &Scope) -> BTreeMap<u16, Vec<&ScopedService>> {
     let mut ports: BTreeMap<u16, Vec<&ScopedService>> = BTreeMap::new();
@@ -162,18 +170,11 @@ pub(crate) fn with_requests(scope: &Scope) -> BTreeMap<u16, Vec<&ScopedService>>
     ports
 }
 
-/// The services in the order in which they keep what several want: those of Kubernetes, then the oldest, then by name.
-pub(crate) fn in_precedence(scope: &Scope) -> Vec<&Hostname> {
-    let mut hosts: Vec<(bool, i64, &Hostname)> = scope
-        .services
-        .iter()
-        .map(|(host, scoped)| {
-            let foreign = scoped.service.service.registry != Registry::Kubernetes;
-            (foreign, scoped.service.created.unwrap_or(i64::MIN), host)
-        })
-        .collect();
-    hosts.sort_unstable();
-    hosts.into_iter().map(|(_, _, host)| host).collect()
+/// The services in the order in which they keep what several want.
+pub(crate) fn in_precedence(scope: &Scope) -> Vec<&ScopedService> {
+    let mut services: Vec<&ScopedService> = scope.services.values().collect();
+    services.sort_by(|a, b| domains::precedence(&a.service).cmp(&domains::precedence(&b.service)));
+    services
 }
 
 /// Which route configurations the outbound listeners of a sidecar ask for.

@@ -75,12 +75,15 @@ impl Conversion<'_> {
                 0
             }
         };
+        let says_more = per_try_timeout.is_some() || retry_on.is_some() || retry_remote_localities.is_some();
+        if attempts == 0 && says_more {
+            let reason = "is 0, which turns retries off, so that nothing else of them holds";
+            self.error(code::BAD_VALUE, path.field("attempts"), reason, "say how many, or leave the other fields out");
+        }
         let (conditions, retriable_status_codes) = self.retry_on(retry_on.as_deref(), path.field("retryOn"));
         Retries {
             attempts,
-            per_try_timeout: self
-                .duration(per_try_timeout.as_ref(), Duration::ZERO, path.field("perTryTimeout"))
-                .filter(|timeout| !timeout.is_zero()),
+            per_try_timeout: self.duration(per_try_timeout.as_ref(), MILLISECOND, path.field("perTryTimeout")),
             retry_on: conditions,
             retriable_status_codes,
             remote_localities: retry_remote_localities,

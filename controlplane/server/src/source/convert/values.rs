@@ -74,7 +74,7 @@ impl Conversion<'_> {
             Err(reason) => reason,
         };
         let remedy = match text.and_then(|text| text.trim().parse::<f64>().ok()) {
-            Some(number) if number >= 0.0 => format!("did you mean {number}s?"),
+            Some(number) if (0.0..1e9).contains(&number) => format!("did you mean {number}s?"),
             _ => String::new(),
         };
         self.error(code::BAD_DURATION, path, reason, remedy);

@@ -161,3 +161,21 @@ proptest! {
         bounded(&parts.concat());
     }
 }
+
+#[test]
+fn a_small_text_cannot_ask_for_memory_without_end() {
+    let text = "t".repeat(200_000);
+    let values = format!("a: &a {text}\nb: [{}]\n", "*a, ".repeat(20_000));
+    let keys = format!("a: &a {text}\nb:\n{}", "- {*a : 1}\n".repeat(20_000));
+    let nested = format!("{}{text}{}", "&x [".repeat(90), "]".repeat(90));
+    for bomb in [values, keys, nested] {
+        let found = parse(&bomb);
+        assert!(found.iter().any(|document| document.error.as_ref().is_some_and(|error| error.limit)));
+    }
+}
+
+#[test]
+fn an_alias_stands_for_a_key_that_was_anchored() {
+    let found = parse("&k name: a\nother: *k\n");
+    assert!(found.iter().all(|document| document.error.is_none()));
+}

@@ -32,8 +32,7 @@ fn mesh() -> Mesh {
 fn compiled(mesh: &Mesh) -> Compiled<VirtualHost> {
     let plans = route::plan(&mesh.scope(), &fixture::sidecar());
     let hosts = plans.into_iter().find(|plan| &*plan.name == "9080").unwrap().hosts;
-    let host = hosts.into_iter().find(|host| host.name.starts_with("reviews.")).unwrap();
-    route::virtual_host(&host)
+    hosts.iter().map(route::virtual_host).find(|host| host.name.starts_with("reviews.")).unwrap()
 }
 
 fn with_rules(rules: Vec<HttpRule>) -> Compiled<VirtualHost> {

@@ -18,7 +18,8 @@ fn hosts(mesh: &Mesh, viewpoint: &Viewpoint, name: &str) -> Vec<(String, Vec<Str
     let plans = super::super::plan(&mesh.scope(), viewpoint);
     let plan = plans.into_iter().find(|plan| &*plan.name == name);
     let plan = plan.unwrap_or_else(|| panic!("no route configuration {name}"));
-    plan.hosts.into_iter().map(|host| (host.name.to_string(), host.domains)).collect()
+    let compiled = plan.hosts.iter().map(|host| super::super::virtual_host(host).message);
+    compiled.map(|host| (host.name, host.domains)).collect()
 }
 
 fn names(mesh: &Mesh, viewpoint: &Viewpoint) -> Vec<String> {
@@ -34,8 +35,8 @@ fn domains_of(mesh: &Mesh, viewpoint: &Viewpoint, name: &str, host: &str) -> Vec
 fn followed(mesh: &Mesh, name: &str, host: &str) -> String {
     let plans = super::super::plan(&mesh.scope(), &fixture::sidecar());
     let plan = plans.into_iter().find(|plan| &*plan.name == name).unwrap();
-    let host = plan.hosts.into_iter().find(|h| &*h.name == host).unwrap_or_else(|| panic!("no virtual host {host}"));
-    match host.content {
+    let found = plan.hosts.into_iter().find(|input| &*super::super::virtual_host(input).name == host);
+    match found.unwrap_or_else(|| panic!("no virtual host {host}")).content {
         VirtualHostContent::VirtualService { virtual_service, .. } => virtual_service.id.name.to_string(),
         VirtualHostContent::Service { .. } | VirtualHostContent::Fallback(_) => "-".to_owned(),
     }
@@ -206,4 +207,34 @@ fn a_grpc_client_has_a_route_configuration_for_each_port_of_each_service() {
     for domain in ["backend", "backend:9000", "backend.default.svc:9000", "backend.default.svc.cluster.local:9000"] {
         assert!(domains.contains(&domain.to_owned()), "{domain}");
     }
+}
+
+#[test]
+fn a_name_that_was_declared_is_kept_from_those_who_only_spell_it() {
+    let mesh = Mesh::new()
+        .service(fixture::service("web").port(80, "http").at("10.0.0.1"))
+        .service(fixture::service("db").port(80, "http").headless())
+        .service(fixture::entry("web.default.svc").port(80, "http"))
+        .service(fixture::entry("*.db.default").port(80, "http"))
+        .service(fixture::entry("10.0.0.1").port(80, "http"));
+    let of = |host: &str| domains_of(&mesh, &fixture::sidecar(), "80", host);
+    assert_eq!(
+        of("web.default.svc.cluster.local:80"),
+        ["web.default.svc.cluster.local", "web.default.svc.cluster.local.", "web", "web.default"]
+    );
+    assert!(!of("db.default.svc.cluster.local:80").contains(&"*.db.default".to_owned()));
+    assert_eq!(of("*.db.default:80"), ["*.db.default"]);
+    assert_eq!(of("10.0.0.1:80"), ["10.0.0.1", "10.0.0.1."]);
+}
+
+#[test]
+fn the_explicit_proxy_settles_each_port_alone() {
+    let mesh = Mesh::new()
+        .service(fixture::service("web").port(80, "http").port(81, "http"))
+        .service(fixture::entry("web.default").port(80, "http"));
+    let viewpoint = Viewpoint { http_proxy_port: Some(15080), ..fixture::bound("127.0.0.7") };
+    let of = |host: &str| domains_of(&mesh, &viewpoint, HTTP_PROXY, host);
+    assert!(!of("web.default.svc.cluster.local:80").iter().any(|d| d == "web.default" || d == "web.default:80"));
+    assert!(of("web.default.svc.cluster.local:81").contains(&"web.default:81".to_owned()));
+    assert!(of("web.default:80").contains(&"web.default".to_owned()));
 }
