@@ -13,6 +13,8 @@ use integration::{
     wait,
 };
 
+/// Envoy counts a timer from when its event loop last looked at the clock, which is a little before the request came.
+const CLOCK_SLACK: Duration = Duration::from_millis(20);
 const TO_RATINGS: &str = "route: [{destination: {host: ratings}}]";
 
 fn call() -> Call {
@@ -41,7 +43,7 @@ async fn a_delay_of_two_seconds_holds_every_request_up() -> Result<()> {
             let tally = mesh.caller()?.load(&call()).connections(5).run(10).await;
             tally.ensure_only("v1")?;
             let (fastest, slowest) = (tally.percentile(0.0), tally.percentile(1.0));
-            ensure!(fastest >= Duration::from_secs(2) && slowest < Duration::from_secs(3), "{tally}");
+            ensure!(fastest + CLOCK_SLACK >= Duration::from_secs(2) && slowest < Duration::from_secs(3), "{tally}");
             Ok(())
         })
         .await
