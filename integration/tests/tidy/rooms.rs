@@ -41,8 +41,6 @@ const HOUSES: [House; 2] = [
                     "crate::store::ServiceKey",
                     // A plain value: what of a scope, and which viewpoints, to ask the mesh for again.
                     "crate::store::Touched",
-                    // What a result refers to is a plain value that the snapshot keeps beside it.
-                    "crate::snapshot::References",
                 ],
             },
             Room { name: "snapshot", may_name: &["crate::model", "crate::store", "crate::compile", "proto"] },

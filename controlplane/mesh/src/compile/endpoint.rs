@@ -18,19 +18,16 @@ use self::{
     priority::Ranking,
 };
 use super::{
-    Compiled,
+    Compiled, References,
     cluster::{destinations, load_balancing::locality_settings, name::ClusterName, policy},
     scope::{Endpoints, MergedRule, MeshService},
 };
-use crate::{
-    model::{
-        Labels, Object, Origin, Shared,
-        destination_rule::PortPolicy,
-        endpoint::{Endpoint, EndpointAddress, Health, Locality},
-        mesh_config::MeshConfig,
-        service::{Resolution, Service, ServicePort, TrafficDistribution},
-    },
-    snapshot::References,
+use crate::model::{
+    Labels, Object, Origin, Shared,
+    destination_rule::PortPolicy,
+    endpoint::{Endpoint, EndpointAddress, Health, Locality},
+    mesh_config::MeshConfig,
+    service::{Resolution, Service, ServicePort, TrafficDistribution},
 };
 
 /// What the load assignments of one service depend on.

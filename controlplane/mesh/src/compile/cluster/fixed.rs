@@ -10,9 +10,8 @@ use super::{
     name::{BLACK_HOLE, ClusterName, INBOUND_PASSTHROUGH, PASSTHROUGH},
 };
 use crate::{
-    compile::{Compiled, viewpoint::Interception},
+    compile::{Compiled, References, viewpoint::Interception},
     model::{Object, Origin, destination_rule::ConnectionPool, mesh_config::MeshConfig},
-    snapshot::References,
 };
 
 /// Requests that may be under way through [`resolving_passthrough`]: Envoy's own default.

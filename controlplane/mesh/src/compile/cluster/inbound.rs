@@ -11,11 +11,11 @@ use proto::envoy::config::{
 };
 
 use super::{
-    InboundInput, circuit_breaker, connect_timeout, discovery, dns, duration, fixed, http_protocol_options,
+    InboundInput, circuit_breaker, connect_timeout, discovery, dns, fixed, http_protocol_options,
     http_protocol_options::Upstream, metadata::ClusterMetadata, name::ClusterName, policy,
 };
 use crate::{
-    compile::{Compiled, endpoint, viewpoint::Interception},
+    compile::{Compiled, References, duration, endpoint, viewpoint::Interception},
     model::{
         Origin,
         destination_rule::ConnectionPool,
@@ -25,7 +25,6 @@ use crate::{
         service::{Service, ServicePort, TargetPort},
         sidecar::Ingress,
     },
-    snapshot::References,
 };
 
 /// When an unused address of the application is forgotten: never, in effect. It has one or two, and to forget one closes

@@ -5,7 +5,7 @@ use proto::envoy::config::cluster::v3::Cluster;
 use super::{
     OutboundInput, circuit_breaker,
     discovery::{self, Discovery},
-    duration, grpc, http_protocol_options,
+    grpc, http_protocol_options,
     http_protocol_options::Upstream,
     keepalive, load_balancing,
     metadata::ClusterMetadata,
@@ -13,9 +13,8 @@ use super::{
     outlier_detection, policy, transport_socket,
 };
 use crate::{
-    compile::{Compiled, scope::MergedRule},
+    compile::{Compiled, References, duration, scope::MergedRule},
     model::{ObjectId, Origin, destination_rule::PortPolicy, service::ServicePort},
-    snapshot::References,
 };
 
 /// The cluster; `None` where the service has none for such a caller.

@@ -22,7 +22,7 @@ use super::{
     text::{self, STAT_LEN_MAX},
 };
 use crate::{
-    compile::{cluster::duration, scope::ScopedService},
+    compile::{duration, scope::ScopedService},
     model::{
         Hostname, Object, ObjectId, Origin,
         destination_rule::HashKey,

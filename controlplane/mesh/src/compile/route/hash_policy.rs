@@ -7,7 +7,7 @@ use proto::envoy::config::route::v3::route_action::{
 
 use super::destination::Target;
 use crate::{
-    compile::{cluster::duration, cluster::policy},
+    compile::{cluster::policy, duration},
     model::destination_rule::{Algorithm, HashKey},
 };
 
