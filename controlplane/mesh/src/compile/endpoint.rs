@@ -130,11 +130,7 @@ fn spread<'a>(chosen: &[Chosen<'a>], input: &AssignmentInput, policy: &PortPolic
 fn provenance(input: &AssignmentInput, subset: Option<&str>) -> Vec<Origin> {
     let mut origins = vec![Origin::whole(&input.service.origin)];
     let named = input.rule.as_deref().zip(subset);
-    if let Some((rule, name)) = named
-        && let Some((_, origin)) = rule.subsets.iter().find(|(subset, _)| subset.name == name)
-    {
-        origins.push(Origin::field(origin, &format!("spec.subsets[name={name}]")));
-    }
+    origins.extend(named.and_then(|(rule, name)| policy::origin_of_subset(rule, name)));
     origins
 }
 

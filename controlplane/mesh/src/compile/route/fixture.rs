@@ -145,7 +145,12 @@ impl Written {
         let mut policy = TrafficPolicy::default();
         policy.settings.load_balancer = Some(LoadBalancer { algorithm, ..LoadBalancer::default() });
         let origin = ObjectId::new(Kind::DestinationRule, namespace("default"), &self.service.name);
-        self.rule = Some(MergedRule { policy, subsets: Vec::new(), origins: vec![origin] });
+        self.rule = Some(MergedRule {
+            policy,
+            policy_origin: Some(origin.clone()),
+            subsets: Vec::new(),
+            origins: vec![origin],
+        });
         self
     }
 
