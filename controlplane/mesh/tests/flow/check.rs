@@ -225,7 +225,7 @@ fn the_policy_of_a_younger_rule_is_said_to_be_lost() {
         rule
     };
     let without = rule("default/a", &fqdn("default/web"), &["v1"]).created(0);
-    let changes = [without.clone().set(), with_policy("default/b", 1).set(), with_policy("default/c", 2).set()];
+    let changes = [without.set(), with_policy("default/b", 1).set(), with_policy("default/c", 2).set()];
     assert_eq!(
         said(with(web(), changes)),
         [
@@ -271,7 +271,7 @@ fn routes_beyond_the_limit_are_said_to_be_left_out() {
         good.set()
     };
     assert_eq!(said(with(web(), [web_route(vec![delegate.clone()]), good(100)])), [""; 0]);
-    let all = said(with(web(), [web_route(vec![delegate.clone(), to_web(vec![])]), good(100)]));
+    let all = said(with(web(), [web_route(vec![delegate, to_web(vec![])]), good(100)]));
     assert!(all.len() == 1 && all[0].contains("MS0613 warning") && all[0].contains("spec.http[1]"), "{all:?}");
 }
 
