@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use mesh::model::{Change, Namespace, Problem};
 
-pub use files::{Loaded, Watch, existing_directory, load, watch};
+pub use files::{Loaded, Watch, existing_directory, load, load_counting, watch};
 
 /// A change of the mesh as a source saw it, whole: what belongs together comes together.
 #[derive(Debug, Default)]

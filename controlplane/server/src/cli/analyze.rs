@@ -20,7 +20,7 @@ use mesh::{
 use serde_json::{Value, json};
 
 use super::{End, note, print};
-use crate::source::{self, Loaded, Settings, locate};
+use crate::source::{self, Loaded, Settings, Update, locate};
 
 /// Arguments of `mainsheet analyze`.
 #[derive(Debug, clap::Args)]
@@ -106,7 +106,7 @@ pub fn analyze(paths: &[PathBuf], settings: &Settings) -> Vec<Problem> {
     problems_of(source::load(paths, settings))
 }
 
-fn problems_of(Loaded { update, files: _ }: Loaded) -> Vec<Problem> {
+fn problems_of(update: Update) -> Vec<Problem> {
     let mut store = Store::new();
     store.apply(update.changes);
     let mut between = check(store.mesh());
@@ -121,14 +121,14 @@ fn problems_of(Loaded { update, files: _ }: Loaded) -> Vec<Problem> {
 pub(super) fn run(args: &Args) -> End {
     let settings =
         Settings { domain: args.domain.clone(), default_namespace: args.namespace.clone(), ..Settings::default() };
-    let loaded = source::load(&args.paths, &settings);
+    let loaded = source::load_counting(&args.paths, &settings);
     let nothing = nothing_read(&loaded, &args.paths);
     if let Some(why) = &nothing
         && loaded.files == 0
     {
         return End::Misused(anyhow::anyhow!("{why}"));
     }
-    let problems = problems_of(loaded);
+    let problems = problems_of(loaded.update);
     let failed = problems.iter().any(|problem| args.fail_on.holds(problem.severity));
     let shown: Vec<Problem> = problems.into_iter().filter(|problem| args.show.holds(problem.severity)).collect();
     let text = match args.output {

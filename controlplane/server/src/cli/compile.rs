@@ -90,7 +90,7 @@ pub struct Compiled {
 /// # Errors
 /// When there is no such proxy.
 pub fn compile(paths: &[PathBuf], proxy: &Proxy) -> anyhow::Result<Compiled> {
-    let update = source::load(paths, &Settings::default()).update;
+    let update = source::load(paths, &Settings::default());
     let mut store = Store::new();
     store.apply(update.changes);
     let mesh = store.mesh().clone();

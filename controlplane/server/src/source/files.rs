@@ -36,7 +36,7 @@ impl Watch {
     }
 }
 
-/// What files hold that are read once.
+/// What files hold that are read once, and how many there are.
 #[derive(Debug)]
 pub struct Loaded {
     /// All objects, and what is wrong with them.
@@ -47,7 +47,13 @@ pub struct Loaded {
 
 /// Reads all files at and under `paths` once: what `analyze` and `compile` work on.
 #[must_use]
-pub fn load(paths: &[PathBuf], settings: &Settings) -> Loaded {
+pub fn load(paths: &[PathBuf], settings: &Settings) -> Update {
+    load_counting(paths, settings).update
+}
+
+/// As [`load`], for those who say how much there was.
+#[must_use]
+pub fn load_counting(paths: &[PathBuf], settings: &Settings) -> Loaded {
     let mut state = State::new(paths.to_vec(), settings.clone(), Watched::default());
     // Nobody is writing to files that are read once.
     let _ = state.refresh(&Dirty { extent: Extent::Tree, ..Dirty::default() });

@@ -272,13 +272,13 @@ fn kinds_that_are_not_compiled_are_accepted_and_said() {
 #[test]
 fn every_sample_is_read_without_an_error_or_warning() {
     let samples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../manifests/samples");
-    let bookinfo = crate::source::load(&[format!("{samples}/bookinfo").into()], &Settings::default()).update;
+    let bookinfo = crate::source::load(&[format!("{samples}/bookinfo").into()], &Settings::default());
     assert!(!bookinfo.changes.is_empty());
     assert_eq!(*bookinfo.problems, []);
     for folder in ["tasks", "seeds"] {
         for entry in std::fs::read_dir(format!("{samples}/{folder}")).unwrap() {
             let path = entry.unwrap().path();
-            let update = crate::source::load(std::slice::from_ref(&path), &Settings::default()).update;
+            let update = crate::source::load(std::slice::from_ref(&path), &Settings::default());
             let bad: Vec<_> = update.problems.iter().filter(|p| p.severity != Severity::Info).collect();
             assert!(bad.is_empty(), "{bad:?}");
         }
