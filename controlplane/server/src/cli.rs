@@ -48,6 +48,8 @@ enum End {
     Found,
     /// It could not.
     Failed(anyhow::Error),
+    /// It was asked for what makes no sense.
+    Misused(anyhow::Error),
 }
 
 impl From<anyhow::Result<()>> for End {
@@ -74,6 +76,10 @@ pub fn main() -> ExitCode {
         End::Failed(error) => {
             note(&format!("error: {error:#}"));
             ExitCode::from(1)
+        }
+        End::Misused(error) => {
+            note(&format!("error: {error:#}"));
+            ExitCode::from(2)
         }
     }
 }

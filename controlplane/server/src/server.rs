@@ -34,7 +34,7 @@ const GRACE: Duration = Duration::from_secs(5);
 #[group(id = "server")]
 pub struct Args {
     /// The directory with the objects of the mesh: every *.yaml, *.yml and *.json in it
-    #[arg(long, value_name = "DIR", value_parser = arguments::directory)]
+    #[arg(long, value_name = "DIR", value_parser = source::existing_directory)]
     pub config_dir: PathBuf,
     /// Where proxies connect, in plain text; a loopback address
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15010", value_parser = arguments::loopback)]
@@ -58,7 +58,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     let mesh = dispatch::start(Arc::clone(&metrics)).context("no thread for the owner of the mesh")?;
     let proxies = Arc::new(ads::Proxies::default());
     let (trigger, shutdown) = shutdown::channel();
-    let (found, of_source) = watch::channel(Vec::new());
+    let (found, of_source) = watch::channel(Arc::default());
     let (problems, reported) = watch::channel(Arc::new(Vec::new()));
     tokio::spawn(report::run(of_source, mesh.clone(), problems, Arc::clone(&metrics)));
     let service = ads::Service::new(mesh.clone(), Arc::clone(&metrics), Arc::clone(&proxies), shutdown.clone(), now);
@@ -97,7 +97,11 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// Hands every change of the files over to the owner of the mesh, and what is wrong with them to the reporter.
-async fn follow(args: &Args, mesh: &dispatch::Handle, problems: &watch::Sender<Vec<Problem>>) -> anyhow::Result<()> {
+async fn follow(
+    args: &Args,
+    mesh: &dispatch::Handle,
+    problems: &watch::Sender<Arc<Vec<Problem>>>,
+) -> anyhow::Result<()> {
     let mut watch = source::watch(&args.config_dir, Settings::default());
     while let Some(Update { changes, problems: found }) = watch.next().await {
         let received = Instant::now();

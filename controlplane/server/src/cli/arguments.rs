@@ -1,21 +1,8 @@
 //! Values that several commands take: what is wrong with one is wrong usage, and is said before anything begins.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::PathBuf,
-};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use mesh::model::Hostname;
-
-/// A directory that exists.
-pub(crate) fn directory(text: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(text);
-    match path.metadata() {
-        Ok(found) if found.is_dir() => Ok(path),
-        Ok(_) => Err("it is a file; give the directory that holds it".into()),
-        Err(error) => Err(format!("{error}; give a directory that exists")),
-    }
-}
 
 /// An address of this machine: whoever reaches the plain-text ports reads the whole mesh.
 pub(crate) fn loopback(text: &str) -> Result<SocketAddr, String> {

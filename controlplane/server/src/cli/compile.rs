@@ -26,7 +26,7 @@ const NOTES_MAX: usize = 20;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The directory with the objects of the mesh
-    #[arg(long, value_name = "DIR", value_parser = arguments::directory)]
+    #[arg(long, value_name = "DIR", value_parser = source::existing_directory)]
     config_dir: PathBuf,
     #[command(flatten)]
     proxy: Proxy,
@@ -101,7 +101,7 @@ pub fn compile(paths: &[PathBuf], proxy: &Proxy) -> anyhow::Result<Compiled> {
     let viewpoint = Viewpoint::of(&description, &mesh);
     let snapshot = Snapshots::new().get(&mesh, &viewpoint);
     let proxy = format!("{}.{}", description.pod, description.namespace);
-    Ok(Compiled { proxy, snapshot, problems: update.problems, mesh })
+    Ok(Compiled { proxy, snapshot, problems: Arc::unwrap_or_clone(update.problems), mesh })
 }
 
 pub(super) fn run(args: &Args) -> End {
