@@ -16,7 +16,7 @@ use crate::certificate::CertificateError;
 use crate::identity::TrustDomain;
 use crate::key::PrivateKey;
 use crate::pem;
-use crate::sign::{BACK_DATE, SUBJECT_TEXT_LEN_MAX, Serial, SignError, ia5, whole_seconds};
+use crate::terms::{BACK_DATE, SUBJECT_TEXT_LEN_MAX, Serial, SignError, ia5, whole_seconds};
 
 /// How long a root lives that is made here.
 pub const ROOT_LIFETIME: Duration = Duration::days(3650);

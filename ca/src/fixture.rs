@@ -7,7 +7,7 @@ use crate::authority::Authority;
 use crate::csr::{AcceptedKeys, VerifiedRequest};
 use crate::identity::TrustDomain;
 use crate::key::{KeyAlgorithm, PrivateKey};
-use crate::sign::{Serial, Terms};
+use crate::terms::{Serial, Terms};
 
 pub(crate) const NOW: OffsetDateTime = datetime!(2026-11-21 12:00:00.5 UTC);
 pub(crate) const ALL_KEYS: AcceptedKeys = AcceptedKeys { ecdsa_p384: true, rsa: true, ed25519: true };

@@ -15,6 +15,7 @@ mod pem;
 pub mod revocation;
 pub mod rotation;
 pub mod sign;
+pub mod terms;
 
 pub use authority::{Authority, AuthorityError, AuthorityFiles};
 pub use bundle::{BundleError, Fingerprint, TrustBundle};
@@ -22,4 +23,5 @@ pub use csr::{AcceptedKeys, RequestError, VerifiedRequest};
 pub use identity::{IdentityError, SpiffeId, TrustDomain};
 pub use key::{KeyAlgorithm, KeyError, PrivateKey};
 pub use rotation::{Record, Rotation};
-pub use sign::{Issued, Serial, SignError, Terms, Workload, sign, sign_server};
+pub use sign::{Issued, Workload, sign, sign_server};
+pub use terms::{Serial, SignError, Terms};

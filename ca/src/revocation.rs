@@ -6,7 +6,7 @@ use x509_parser::{extensions::ParsedExtension, parse_x509_certificate};
 
 use crate::authority::Authority;
 use crate::pem;
-use crate::sign::{BACK_DATE, Serial, SignError, whole_seconds};
+use crate::terms::{BACK_DATE, Serial, SignError, whole_seconds};
 
 /// Most entries of a list: every proxy holds it. Leaves are short-lived, so that an entry may go when its leaf has expired.
 pub const REVOKED_MAX: usize = 10_000;

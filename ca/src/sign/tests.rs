@@ -2,11 +2,14 @@
 
 use proptest::prelude::*;
 use rcgen::{BasicConstraints, KeyPair};
+use time::Duration;
 use x509_parser::{certificate::X509Certificate, extensions::GeneralName, oid_registry, parse_x509_certificate};
 
 use super::*;
+use crate::certificate::CertificateError;
 use crate::csr::AcceptedKeys;
 use crate::fixture::{NOW, authority, request, request_der, terms};
+use crate::terms::LIFETIME_DEFAULT;
 
 fn workload() -> Workload {
     Workload::new("spiffe://cluster.local/ns/default/sa/bookinfo-reviews".parse().unwrap())
