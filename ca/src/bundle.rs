@@ -228,7 +228,7 @@ fn jwk(der: &CertificateDer<'_>) -> Option<Value> {
         PublicKey::Unknown(key) if key.len() == 32 => {
             Some(json!({ "use": "x509-svid", "kty": "OKP", "crv": "Ed25519", "x": text(key), "x5c": x5c }))
         }
-        _ => None,
+        PublicKey::DSA(_) | PublicKey::GostR3410(_) | PublicKey::GostR3410_2012(_) | PublicKey::Unknown(_) => None,
     }
 }
 

@@ -134,12 +134,12 @@ impl PrivateKey {
 }
 
 fn label(kind: SectionKind) -> Option<&'static str> {
-    match kind {
-        SectionKind::PrivateKey => Some("PRIVATE KEY"),
-        SectionKind::EcPrivateKey => Some("EC PRIVATE KEY"),
-        SectionKind::RsaPrivateKey => Some("RSA PRIVATE KEY"),
-        _ => None,
-    }
+    let labels = [
+        (SectionKind::PrivateKey, "PRIVATE KEY"),
+        (SectionKind::EcPrivateKey, "EC PRIVATE KEY"),
+        (SectionKind::RsaPrivateKey, "RSA PRIVATE KEY"),
+    ];
+    labels.into_iter().find(|(known, _)| *known == kind).map(|(_, label)| label)
 }
 
 impl Drop for PrivateKey {

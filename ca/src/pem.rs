@@ -47,10 +47,14 @@ pub(crate) fn blocks(text: &[u8]) -> Result<Vec<Block>, PemError> {
     let mut blocks = Vec::new();
     for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(&text) {
         let number = blocks.len() + 1;
-        let (kind, der) = section.map_err(|error| match error {
-            Error::MissingSectionEnd { .. } => PemError::NoEnd(number),
-            Error::IllegalSectionStart { .. } => PemError::BeginLine(number),
-            _ => PemError::Base64(number),
+        let (kind, der) = section.map_err(|error| {
+            if matches!(error, Error::MissingSectionEnd { .. }) {
+                PemError::NoEnd(number)
+            } else if matches!(error, Error::IllegalSectionStart { .. }) {
+                PemError::BeginLine(number)
+            } else {
+                PemError::Base64(number)
+            }
         })?;
         if number > BLOCKS_MAX {
             return Err(PemError::TooMany);

@@ -69,9 +69,9 @@ pub fn revocation_list(
 fn key_identifier(authority: &Authority) -> Vec<u8> {
     let certificate = authority.path().first().and_then(|der| {
         let (_, parsed) = parse_x509_certificate(der).ok()?;
-        parsed.iter_extensions().find_map(|extension| match extension.parsed_extension() {
-            ParsedExtension::SubjectKeyIdentifier(identifier) => Some(identifier.0.to_vec()),
-            _ => None,
+        parsed.iter_extensions().find_map(|extension| {
+            let ParsedExtension::SubjectKeyIdentifier(identifier) = extension.parsed_extension() else { return None };
+            Some(identifier.0.to_vec())
         })
     });
     certificate.unwrap_or_else(|| CertificateParams::default().key_identifier(authority.key()))
