@@ -114,5 +114,6 @@ fn all_encodes(counters: &BTreeMap<String, u64>) -> u64 {
 /// A counter of ours; one that is missing is a fault of the control plane.
 fn count(counters: &BTreeMap<String, u64>, name: &str, label: &str) -> u64 {
     let name = format!("mainsheet_{name}_total{{{label}}}");
-    *counters.get(&name).unwrap_or_else(|| panic!("no {name} in {counters:?}"))
+    assert!(counters.contains_key(&name), "no {name} in {counters:?}");
+    counters.get(&name).copied().unwrap_or_default()
 }
