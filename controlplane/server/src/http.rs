@@ -138,6 +138,7 @@ async fn push_status(State(sources): State<Sources>) -> Json<Value> {
         "viewpoints": view.viewpoints,
         "proxies": sources.proxies.list().len(),
         "compiled": by_type(&|kind| view.counters.compiled(kind)),
+        "virtual_hosts": view.counters.virtual_hosts,
         "encoded": by_type(&|kind| view.counters.encodes(kind)),
         "encoded_bytes": by_type(&|kind| view.counters.encoded_bytes(kind)),
         "snapshots_built": view.counters.snapshots_built,
