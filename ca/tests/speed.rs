@@ -1,6 +1,8 @@
 //! How fast requests become certificates, beside the signing library alone:
 //! `cargo test -p ca --release --test speed -- --ignored --nocapture` on a quiet machine.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,7 @@
 //! Certificates of ours under the eyes of others: rustls (webpki) in handshakes, and OpenSSL.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::Arc;

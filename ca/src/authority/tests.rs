@@ -131,7 +131,8 @@ fn the_form_of_the_files_does_not_matter() {
     let expected = ders(&load(&files).unwrap());
     let all = format!("{}{}{}", chain.root.pem(), chain.intermediate.pem(), chain.signing.pem());
     let stranger = chain_of(|_, _| ()).root.pem();
-    let forms: [(&str, fn(&str) -> String); 4] = [
+    type Change = fn(&str) -> String;
+    let forms: [(&str, Change); 4] = [
         ("trailing newlines", |text| format!("{text}\n\n")),
         ("no newline at the end", |text| text.trim_end().to_owned()),
         ("CRLF", |text| text.replace('\n', "\r\n")),

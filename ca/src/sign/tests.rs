@@ -23,9 +23,8 @@ fn parse<'a>(der: &'a CertificateDer<'static>) -> X509Certificate<'a> {
 
 fn uri_names(certificate: &X509Certificate<'_>) -> Vec<String> {
     let names = certificate.subject_alternative_name().unwrap().unwrap();
-    let uri = |name: &GeneralName<'_>| match name {
-        GeneralName::URI(uri) => (*uri).to_owned(),
-        other => format!("not an URI: {other:?}"),
+    let uri = |name: &GeneralName<'_>| {
+        if let GeneralName::URI(uri) = name { (*uri).to_owned() } else { format!("not an URI: {name:?}") }
     };
     names.value.general_names.iter().map(uri).collect()
 }
