@@ -9,6 +9,7 @@ pub mod keeper;
 pub mod kubeconfig;
 pub mod node;
 pub mod pki;
+pub mod standing;
 
 use std::{path::Path, process::Command, time::Duration};
 
@@ -120,7 +121,9 @@ impl Cluster {
     /// It fails: what it wrote.
     pub async fn kubectl(&self, arguments: &[&str]) -> Result<String> {
         let mut command = Command::new(Program::Kubectl.find()?);
-        command.arg("--kubeconfig").arg(self.server.kubeconfig()).args(arguments);
+        command.arg("--kubeconfig").arg(self.server.kubeconfig());
+        // Not in the home of whoever runs the test.
+        command.arg("--cache-dir").arg(self.server.directory().join("kubectl")).args(arguments);
         command::output(command).await
     }
 
@@ -215,6 +218,8 @@ fn start_controllers(server: &ApiServer) -> Result<Process> {
     command.arg("--service-account-private-key-file").arg(file("sa.key")).arg("--root-ca-file").arg(file("ca.crt"));
     command.arg("--cluster-signing-cert-file").arg(file("ca.crt"));
     command.arg("--cluster-signing-key-file").arg(file("ca.key"));
+    // The default is a fixed place of the machine.
+    command.arg("--flex-volume-plugin-dir").arg(file("volume-plugins"));
     command.args(["--use-service-account-credentials=true", "--allocate-node-cidrs=false"]);
     // A silent node is found out soon.
     command.args(["--node-monitor-period", "2s", "--node-monitor-grace-period", "16s"]);

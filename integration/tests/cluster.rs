@@ -1,16 +1,24 @@
 //! A whole cluster: real nodes, pods, Services and DNS.
 
-use std::time::Instant;
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use integration::{
     client::{self, Call},
-    cluster::{APP_IMAGE, Cluster, isolate},
+    cluster::{
+        APP_IMAGE, Cluster, isolate, kubeconfig,
+        standing::{self, State},
+    },
+    outside::Program,
+    process::Process,
     wait,
 };
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    core::v1::{Pod, Service},
+    core::v1::{Node, Pod, Service},
 };
 use kube::{
     Api,
@@ -19,6 +27,8 @@ use kube::{
 use serde_json::{Value, json};
 
 const PORT: u16 = 8080;
+/// On a machine that has much else to do.
+const READY_WITHIN: Duration = Duration::from_secs(120);
 
 /// Two pods on two nodes, and a Service in front of them.
 async fn deploy(cluster: &Cluster) -> Result<Service> {
@@ -99,13 +109,47 @@ async fn roll(cluster: &Cluster) -> Result<()> {
     let patch = json!({"spec": {"template": {"spec": {"containers": [container("v2")]}}}});
     deployments.patch("web", &PatchParams::default(), &Patch::Strategic(patch)).await?;
     cluster.rolled_out("default", "web").await?;
-    let name = "deployment/web";
+    let pods: Api<Pod> = Api::namespaced(client, "default");
+    let name = wait::until("the old pods to be gone", async || {
+        let pods = pods.list(&ListParams::default().labels("app=web")).await?.items;
+        ensure!(pods.len() == 2, "there are {}", pods.len());
+        pods.into_iter().find_map(|pod| pod.metadata.name).context("a pod without a name")
+    })
+    .await?;
     // Endpoints follow the pods a moment later.
     wait::until("the new version alone to answer", async || {
         for _ in 0..8 {
-            let said = cluster.kubectl(&["exec", name, "--", "/app", "get", "http://web/"]).await?;
+            let said = cluster.kubectl(&["exec", &name, "--", "/app", "get", "http://web/"]).await?;
             ensure!(said == "web v2\n", "{said}");
         }
+        Ok(())
+    })
+    .await
+}
+
+/// Seen from outside, where a person is: the API server answers while it stands, and SIGKILL leaves nothing.
+#[tokio::test]
+async fn a_killed_cluster_leaves_nothing() -> Result<()> {
+    if let Err(unable) = isolate::able() {
+        return isolate::skip("a_killed_cluster_leaves_nothing", unable);
+    }
+    let directory = tempfile::tempdir()?;
+    let state = State::new(directory.path());
+    let mut command = Command::new(Program::Cluster.find()?);
+    command.args(["run", "--nodes", "1", "--state"]).arg(directory.path());
+    let mut cluster = Process::start("cluster", &mut command, &state.log())?;
+    let ready = wait::until_within(READY_WITHIN, "the cluster to be ready", async || {
+        cluster.check_alive()?;
+        Ok(std::fs::read_to_string(state.kubeconfig())?)
+    });
+    let client = kubeconfig::client(&ready.await?).await?;
+    ensure!(Api::<Node>::all(client).list(&ListParams::default()).await?.items.len() == 1);
+    let kept_in = state.kept_in()?;
+    ensure!(standing::remains(&kept_in)?.len() > 5, "the check sees too little");
+    cluster.kill();
+    wait::until("nothing to be left", async || {
+        let left = standing::remains(&kept_in)?;
+        ensure!(left.is_empty(), "{left:?}");
         Ok(())
     })
     .await

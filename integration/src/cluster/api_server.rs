@@ -27,9 +27,11 @@ use crate::{
     wait,
 };
 
-const PORT: u16 = 6443;
+pub(super) const PORT: u16 = 6443;
 /// The bearer token of a member of `system:masters`, who may do everything.
 const ADMIN_TOKEN: &str = "admin-of-the-test-cluster";
+/// In the keeper's directory.
+pub(super) const KUBECONFIG: &str = "admin.kubeconfig";
 /// Services get their addresses here; the first is the API server's own.
 pub(super) const SERVICE_RANGE: &str = "10.96.0.0/16";
 const SERVICE_IP: &str = "10.96.0.1";
@@ -71,7 +73,7 @@ impl ApiServer {
         write_keys(keeper.directory(), &authority, ip)?;
         let admin = authority.issue("admin", Some("system:masters"), Usage::Client, &[])?;
         let admin = kubeconfig::text(&url(ip), &authority.certificate(), &Credential::Certificate(admin));
-        let kubeconfig = keeper.directory().join("admin.kubeconfig");
+        let kubeconfig = keeper.directory().join(KUBECONFIG);
         write(&kubeconfig, &admin)?;
         let etcd = Etcd::start(&keeper, &home)?;
         let server = start_server(&keeper, &etcd, ip)?;
@@ -248,7 +250,7 @@ impl ApiServer {
     }
 }
 
-fn url(ip: IpAddr) -> String {
+pub(super) fn url(ip: IpAddr) -> String {
     format!("https://{ip}:{PORT}")
 }
 

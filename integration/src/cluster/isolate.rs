@@ -31,13 +31,14 @@ const PROGRAMS: [Program; 9] = [
     Program::App,
 ];
 /// Commands of the system, and the Debian packages that bring them.
-const COMMANDS: [(&str, &str); 8] = [
+const COMMANDS: [(&str, &str); 9] = [
     ("/usr/bin/unshare", "util-linux"),
     ("/usr/bin/nsenter", "util-linux"),
     ("/usr/sbin/ip", "iproute2"),
     ("/usr/bin/containerd", "containerd"),
     ("/usr/sbin/runc", "runc"),
     ("/usr/lib/cni/bridge", "containernetworking-plugins"),
+    ("/usr/sbin/iptables", "iptables"),
     ("/usr/sbin/nft", "nftables"),
     ("/usr/sbin/conntrack", "conntrack"),
 ];
@@ -120,11 +121,7 @@ pub fn test<F: Future<Output = Result<()>>>(name: &str, body: impl FnOnce() -> F
         return runtime.block_on(body());
     }
     if let Err(unable) = able() {
-        if outside::is_required(outside::CLUSTER_REQUIRED) {
-            return Err(unable.into());
-        }
-        println!("skipped: {name}: {unable}");
-        return Ok(());
+        return skip(name, unable);
     }
     let keeper = Keeper::start("mainsheet-cluster")?;
     let mut inside = start(&keeper, ["--exact", name, "--nocapture"])?;
@@ -138,6 +135,18 @@ pub fn test<F: Future<Output = Result<()>>>(name: &str, body: impl FnOnce() -> F
     if !status.success() {
         bail!("{name} failed inside ({status})\n{}", inside.log_tail());
     }
+    Ok(())
+}
+
+/// Skips the test `name`, by saying so, on a machine that cannot have a cluster.
+///
+/// # Errors
+/// `MAINSHEET_REQUIRE_CLUSTER` is `1`: nothing may be skipped.
+pub fn skip(name: &str, unable: Unable) -> Result<()> {
+    if outside::is_required(outside::CLUSTER_REQUIRED) {
+        return Err(unable.into());
+    }
+    println!("skipped: {name}: {unable}");
     Ok(())
 }
 

@@ -90,6 +90,7 @@ pub(super) fn write_kubelet(number: u8, server: &ApiServer, directory: &Path) ->
         "oomScoreAdj": 0,
         "clusterDNS": [DNS_IP],
         "clusterDomain": "cluster.local",
+        "volumePluginDir": directory.join("volume-plugins"),
         "podLogsDir": directory.join("podlogs"),
         // The disk is the machine's, which may be fuller than the kubelet likes.
         "imageGCHighThresholdPercent": 100,
