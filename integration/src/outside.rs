@@ -160,11 +160,18 @@ pub fn all_present(name: &str, programs: &[Program]) -> Result<bool, Missing> {
             if is_required(program.requirement()) {
                 return Err(missing);
             }
-            println!("skipped: {name}: {missing}");
+            say_skipped(name, &missing);
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+/// Says which test is skipped and why, also where the output of tests that pass is not shown: only printing by macro is withheld.
+pub(crate) fn say_skipped(name: &str, why: &dyn fmt::Display) {
+    use std::io::Write;
+    // Without an error stream nobody reads it.
+    let _ = writeln!(std::io::stderr(), "skipped: {name}: {why}");
 }
 
 /// Whether a variable says that tests which it stands for must not be skipped.

@@ -146,7 +146,7 @@ pub fn skip(name: &str, unable: Unable) -> Result<()> {
     if outside::is_required(outside::CLUSTER_REQUIRED) {
         return Err(unable.into());
     }
-    println!("skipped: {name}: {unable}");
+    outside::say_skipped(name, &unable);
     Ok(())
 }
 
