@@ -7,6 +7,9 @@ use std::{
     process::Command,
 };
 
+/// The variable that, when it is `1`, says that tests with Kubernetes must not be skipped.
+pub(crate) const CLUSTER_REQUIRED: &str = "MAINSHEET_REQUIRE_CLUSTER";
+
 /// A program that a test or the demo drives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
@@ -22,6 +25,26 @@ pub enum Program {
     Demo,
     /// A Python with `grpcio`: `MAINSHEET_PYTHON`, else the one in `python/` in the target directory.
     PythonWithGrpc,
+    /// etcd, as `make kube` builds it: in the directory `MAINSHEET_KUBE`, else `kube/` in the target directory.
+    Etcd,
+    /// The API server of Kubernetes, beside that etcd.
+    KubeApiServer,
+    /// The controllers, likewise.
+    KubeControllerManager,
+    /// The scheduler, likewise.
+    KubeScheduler,
+    /// What runs the pods of a node, likewise.
+    Kubelet,
+    /// What makes Services reachable on a node, likewise.
+    KubeProxy,
+    /// The command line of Kubernetes, likewise.
+    Kubectl,
+    /// The DNS server of a cluster, likewise.
+    CoreDns,
+    /// The application that pods run, built beside this program.
+    App,
+    /// What starts a cluster for people, built beside this program.
+    Cluster,
 }
 
 /// A program that is not there, and the command that brings it.
@@ -39,25 +62,72 @@ impl fmt::Display for Missing {
 
 impl std::error::Error for Missing {}
 
+/// Where a program comes from.
+enum Origin {
+    /// Fetched into the target directory; the variable names another.
+    Fetched { title: &'static str, variable: &'static str, path: &'static str, remedy: &'static str },
+    /// Built beside this program.
+    Built { title: &'static str, name: &'static str, remedy: &'static str },
+    /// Built by `make kube`.
+    Kubernetes { name: &'static str },
+}
+
 impl Program {
     fn title(self) -> &'static str {
+        match self.origin() {
+            Origin::Fetched { title, .. } | Origin::Built { title, .. } => title,
+            Origin::Kubernetes { name } => name,
+        }
+    }
+
+    fn origin(self) -> Origin {
+        let integration = |name| Origin::Built { title: name, name, remedy: "cargo build -p integration --bins" };
         match self {
-            Self::Envoy => "Envoy",
-            Self::ControlPlane => "control plane",
-            Self::Agent => "agent",
-            Self::Bookinfo => "bookinfo",
-            Self::Demo => "demo",
-            Self::PythonWithGrpc => "Python with grpcio",
+            Self::Envoy => Origin::Fetched {
+                title: "Envoy",
+                variable: "MAINSHEET_ENVOY",
+                path: "envoy/envoy",
+                remedy: "make envoy",
+            },
+            Self::PythonWithGrpc => Origin::Fetched {
+                title: "Python with grpcio",
+                variable: "MAINSHEET_PYTHON",
+                path: "python/bin/python",
+                remedy: "make python",
+            },
+            Self::ControlPlane => {
+                Origin::Built { title: "control plane", name: "mainsheet", remedy: "cargo build -p mainsheet" }
+            }
+            Self::Agent => {
+                Origin::Built { title: "agent", name: "mainsheet-agent", remedy: "cargo build -p mainsheet-agent" }
+            }
+            Self::Bookinfo => integration("bookinfo"),
+            Self::Demo => integration("demo"),
+            Self::App => integration("app"),
+            Self::Cluster => integration("cluster"),
+            Self::Etcd => Origin::Kubernetes { name: "etcd" },
+            Self::KubeApiServer => Origin::Kubernetes { name: "kube-apiserver" },
+            Self::KubeControllerManager => Origin::Kubernetes { name: "kube-controller-manager" },
+            Self::KubeScheduler => Origin::Kubernetes { name: "kube-scheduler" },
+            Self::Kubelet => Origin::Kubernetes { name: "kubelet" },
+            Self::KubeProxy => Origin::Kubernetes { name: "kube-proxy" },
+            Self::Kubectl => Origin::Kubernetes { name: "kubectl" },
+            Self::CoreDns => Origin::Kubernetes { name: "coredns" },
         }
     }
 
     fn remedy(self) -> &'static str {
-        match self {
-            Self::Envoy => "make envoy",
-            Self::ControlPlane => "cargo build -p mainsheet",
-            Self::Agent => "cargo build -p mainsheet-agent",
-            Self::Bookinfo | Self::Demo => "cargo build -p integration --bins",
-            Self::PythonWithGrpc => "make python",
+        match self.origin() {
+            Origin::Fetched { remedy, .. } | Origin::Built { remedy, .. } => remedy,
+            Origin::Kubernetes { .. } => "make kube",
+        }
+    }
+
+    /// The variable that, when it is `1`, says that nothing may be skipped because this is missing.
+    fn requirement(self) -> &'static str {
+        match self.origin() {
+            Origin::Fetched { .. } | Origin::Built { .. } => "MAINSHEET_REQUIRE_ENVOY",
+            Origin::Kubernetes { .. } => CLUSTER_REQUIRED,
         }
     }
 
@@ -66,18 +136,12 @@ impl Program {
     /// # Errors
     /// [`Missing`], with the command that brings it.
     pub fn find(self) -> Result<PathBuf, Missing> {
-        let candidates = match self {
-            Self::Envoy => overridden("MAINSHEET_ENVOY").unwrap_or_else(|| above("envoy/envoy")),
-            Self::ControlPlane => beside("mainsheet"),
-            Self::Agent => beside("mainsheet-agent"),
-            Self::Bookinfo => beside("bookinfo"),
-            Self::Demo => beside("demo"),
-            Self::PythonWithGrpc => overridden("MAINSHEET_PYTHON").unwrap_or_else(|| above("python/bin/python")),
+        let candidates = match self.origin() {
+            Origin::Fetched { variable, path, .. } => overridden(variable).unwrap_or_else(|| above(path)),
+            Origin::Built { name, .. } => beside(name),
+            Origin::Kubernetes { name } => of_kubernetes(name),
         };
-        let usable = |path: &&PathBuf| match self {
-            Self::PythonWithGrpc => imports_grpc(path),
-            Self::Envoy | Self::ControlPlane | Self::Agent | Self::Bookinfo | Self::Demo => path.is_file(),
-        };
+        let usable = |path: &&PathBuf| if self == Self::PythonWithGrpc { imports_grpc(path) } else { path.is_file() };
         candidates.iter().find(usable).cloned().ok_or_else(|| Missing {
             program: self,
             looked_at: candidates.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "),
@@ -89,18 +153,30 @@ impl Program {
 /// skipped, fails.
 ///
 /// # Errors
-/// Something is missing and `MAINSHEET_REQUIRE_ENVOY` is `1`.
+/// Something is missing and `MAINSHEET_REQUIRE_ENVOY`, for the programs of Kubernetes `MAINSHEET_REQUIRE_CLUSTER`, is `1`.
 pub fn all_present(name: &str, programs: &[Program]) -> Result<bool, Missing> {
     for program in programs {
         if let Err(missing) = program.find() {
-            if variable("MAINSHEET_REQUIRE_ENVOY").is_some_and(|value| value == "1") {
+            if is_required(program.requirement()) {
                 return Err(missing);
             }
-            println!("skipped: {name}: {missing}");
+            say_skipped(name, &missing);
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+/// Says which test is skipped and why, also where the output of tests that pass is not shown: only printing by macro is withheld.
+pub(crate) fn say_skipped(name: &str, why: &dyn fmt::Display) {
+    use std::io::Write;
+    // Without an error stream nobody reads it.
+    let _ = writeln!(std::io::stderr(), "skipped: {name}: {why}");
+}
+
+/// Whether a variable says that tests which it stands for must not be skipped.
+pub(crate) fn is_required(name: &str) -> bool {
+    variable(name).is_some_and(|value| value == "1")
 }
 
 /// The root of the repository's files, for samples.
@@ -120,8 +196,9 @@ pub fn sample(path: &str) -> anyhow::Result<String> {
     std::fs::read_to_string(&path).with_context(|| format!("read sample {}", path.display()))
 }
 
+/// A variable of the environment that is not empty.
 #[expect(clippy::disallowed_methods, reason = "this is the edge where tests learn what the machine has")]
-fn variable(name: &str) -> Option<OsString> {
+pub(crate) fn variable(name: &str) -> Option<OsString> {
     std::env::var(name).ok().filter(|value| !value.is_empty()).map(OsString::from)
 }
 
@@ -139,6 +216,11 @@ fn beside(program: &str) -> Vec<PathBuf> {
 fn above(path: &str) -> Vec<PathBuf> {
     let Ok(me) = std::env::current_exe() else { return Vec::new() };
     me.ancestors().skip(2).take(2).map(|directory| directory.join(path)).collect()
+}
+
+fn of_kubernetes(program: &str) -> Vec<PathBuf> {
+    let given = variable("MAINSHEET_KUBE").map(|folder| vec![PathBuf::from(folder).join(program)]);
+    given.unwrap_or_else(|| above(&format!("kube/{program}")))
 }
 
 fn imports_grpc(python: &Path) -> bool {
