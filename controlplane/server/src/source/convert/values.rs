@@ -13,7 +13,10 @@ use mesh::model::{
 use super::Conversion;
 use crate::source::{
     path::Path,
-    wire::{LabelsSelector, MatchLabelsSelector, Percent},
+    wire::{
+        Percent,
+        selector::{LabelsSelector, MatchLabelsSelector},
+    },
 };
 
 /// The least duration that Envoy takes for most timeouts.
