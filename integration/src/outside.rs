@@ -7,6 +7,9 @@ use std::{
     process::Command,
 };
 
+/// The variable that, when it is `1`, says that tests with Kubernetes must not be skipped.
+pub(crate) const CLUSTER_REQUIRED: &str = "MAINSHEET_REQUIRE_CLUSTER";
+
 /// A program that a test or the demo drives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
@@ -26,6 +29,22 @@ pub enum Program {
     Etcd,
     /// The API server of Kubernetes, beside that etcd.
     KubeApiServer,
+    /// The controllers, likewise.
+    KubeControllerManager,
+    /// The scheduler, likewise.
+    KubeScheduler,
+    /// What runs the pods of a node, likewise.
+    Kubelet,
+    /// What makes Services reachable on a node, likewise.
+    KubeProxy,
+    /// The command line of Kubernetes, likewise.
+    Kubectl,
+    /// The DNS server of a cluster, likewise.
+    CoreDns,
+    /// The application that pods run, built beside this program.
+    App,
+    /// What starts a cluster for people, built beside this program.
+    Cluster,
 }
 
 /// A program that is not there, and the command that brings it.
@@ -43,38 +62,72 @@ impl fmt::Display for Missing {
 
 impl std::error::Error for Missing {}
 
+/// Where a program comes from.
+enum Origin {
+    /// Fetched into the target directory; the variable names another.
+    Fetched { title: &'static str, variable: &'static str, path: &'static str, remedy: &'static str },
+    /// Built beside this program.
+    Built { title: &'static str, name: &'static str, remedy: &'static str },
+    /// Built by `make kube`.
+    Kubernetes { name: &'static str },
+}
+
 impl Program {
     fn title(self) -> &'static str {
+        match self.origin() {
+            Origin::Fetched { title, .. } | Origin::Built { title, .. } => title,
+            Origin::Kubernetes { name } => name,
+        }
+    }
+
+    fn origin(self) -> Origin {
+        let integration = |name| Origin::Built { title: name, name, remedy: "cargo build -p integration --bins" };
         match self {
-            Self::Envoy => "Envoy",
-            Self::ControlPlane => "control plane",
-            Self::Agent => "agent",
-            Self::Bookinfo => "bookinfo",
-            Self::Demo => "demo",
-            Self::PythonWithGrpc => "Python with grpcio",
-            Self::Etcd => "etcd",
-            Self::KubeApiServer => "kube-apiserver",
+            Self::Envoy => Origin::Fetched {
+                title: "Envoy",
+                variable: "MAINSHEET_ENVOY",
+                path: "envoy/envoy",
+                remedy: "make envoy",
+            },
+            Self::PythonWithGrpc => Origin::Fetched {
+                title: "Python with grpcio",
+                variable: "MAINSHEET_PYTHON",
+                path: "python/bin/python",
+                remedy: "make python",
+            },
+            Self::ControlPlane => {
+                Origin::Built { title: "control plane", name: "mainsheet", remedy: "cargo build -p mainsheet" }
+            }
+            Self::Agent => {
+                Origin::Built { title: "agent", name: "mainsheet-agent", remedy: "cargo build -p mainsheet-agent" }
+            }
+            Self::Bookinfo => integration("bookinfo"),
+            Self::Demo => integration("demo"),
+            Self::App => integration("app"),
+            Self::Cluster => integration("cluster"),
+            Self::Etcd => Origin::Kubernetes { name: "etcd" },
+            Self::KubeApiServer => Origin::Kubernetes { name: "kube-apiserver" },
+            Self::KubeControllerManager => Origin::Kubernetes { name: "kube-controller-manager" },
+            Self::KubeScheduler => Origin::Kubernetes { name: "kube-scheduler" },
+            Self::Kubelet => Origin::Kubernetes { name: "kubelet" },
+            Self::KubeProxy => Origin::Kubernetes { name: "kube-proxy" },
+            Self::Kubectl => Origin::Kubernetes { name: "kubectl" },
+            Self::CoreDns => Origin::Kubernetes { name: "coredns" },
         }
     }
 
     fn remedy(self) -> &'static str {
-        match self {
-            Self::Envoy => "make envoy",
-            Self::ControlPlane => "cargo build -p mainsheet",
-            Self::Agent => "cargo build -p mainsheet-agent",
-            Self::Bookinfo | Self::Demo => "cargo build -p integration --bins",
-            Self::PythonWithGrpc => "make python",
-            Self::Etcd | Self::KubeApiServer => "make kube",
+        match self.origin() {
+            Origin::Fetched { remedy, .. } | Origin::Built { remedy, .. } => remedy,
+            Origin::Kubernetes { .. } => "make kube",
         }
     }
 
     /// The variable that, when it is `1`, says that nothing may be skipped because this is missing.
     fn requirement(self) -> &'static str {
-        match self {
-            Self::Etcd | Self::KubeApiServer => "MAINSHEET_REQUIRE_CLUSTER",
-            Self::Envoy | Self::ControlPlane | Self::Agent | Self::Bookinfo | Self::Demo | Self::PythonWithGrpc => {
-                "MAINSHEET_REQUIRE_ENVOY"
-            }
+        match self.origin() {
+            Origin::Fetched { .. } | Origin::Built { .. } => "MAINSHEET_REQUIRE_ENVOY",
+            Origin::Kubernetes { .. } => CLUSTER_REQUIRED,
         }
     }
 
@@ -83,26 +136,12 @@ impl Program {
     /// # Errors
     /// [`Missing`], with the command that brings it.
     pub fn find(self) -> Result<PathBuf, Missing> {
-        let candidates = match self {
-            Self::Envoy => overridden("MAINSHEET_ENVOY").unwrap_or_else(|| above("envoy/envoy")),
-            Self::ControlPlane => beside("mainsheet"),
-            Self::Agent => beside("mainsheet-agent"),
-            Self::Bookinfo => beside("bookinfo"),
-            Self::Demo => beside("demo"),
-            Self::PythonWithGrpc => overridden("MAINSHEET_PYTHON").unwrap_or_else(|| above("python/bin/python")),
-            Self::Etcd => of_kubernetes("etcd"),
-            Self::KubeApiServer => of_kubernetes("kube-apiserver"),
+        let candidates = match self.origin() {
+            Origin::Fetched { variable, path, .. } => overridden(variable).unwrap_or_else(|| above(path)),
+            Origin::Built { name, .. } => beside(name),
+            Origin::Kubernetes { name } => of_kubernetes(name),
         };
-        let usable = |path: &&PathBuf| match self {
-            Self::PythonWithGrpc => imports_grpc(path),
-            Self::Envoy
-            | Self::ControlPlane
-            | Self::Agent
-            | Self::Bookinfo
-            | Self::Demo
-            | Self::Etcd
-            | Self::KubeApiServer => path.is_file(),
-        };
+        let usable = |path: &&PathBuf| if self == Self::PythonWithGrpc { imports_grpc(path) } else { path.is_file() };
         candidates.iter().find(usable).cloned().ok_or_else(|| Missing {
             program: self,
             looked_at: candidates.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "),
@@ -118,7 +157,7 @@ impl Program {
 pub fn all_present(name: &str, programs: &[Program]) -> Result<bool, Missing> {
     for program in programs {
         if let Err(missing) = program.find() {
-            if variable(program.requirement()).is_some_and(|value| value == "1") {
+            if is_required(program.requirement()) {
                 return Err(missing);
             }
             println!("skipped: {name}: {missing}");
@@ -126,6 +165,11 @@ pub fn all_present(name: &str, programs: &[Program]) -> Result<bool, Missing> {
         }
     }
     Ok(true)
+}
+
+/// Whether a variable says that tests which it stands for must not be skipped.
+pub(crate) fn is_required(name: &str) -> bool {
+    variable(name).is_some_and(|value| value == "1")
 }
 
 /// The root of the repository's files, for samples.
@@ -145,8 +189,9 @@ pub fn sample(path: &str) -> anyhow::Result<String> {
     std::fs::read_to_string(&path).with_context(|| format!("read sample {}", path.display()))
 }
 
+/// A variable of the environment that is not empty.
 #[expect(clippy::disallowed_methods, reason = "this is the edge where tests learn what the machine has")]
-fn variable(name: &str) -> Option<OsString> {
+pub(crate) fn variable(name: &str) -> Option<OsString> {
     std::env::var(name).ok().filter(|value| !value.is_empty()).map(OsString::from)
 }
 

@@ -1,12 +1,20 @@
 //! The API server of the tests: real, by itself, and gone afterwards.
 
-use std::time::{Duration, Instant};
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt};
 use integration::{
-    cluster::ApiServer,
+    cluster::{
+        ApiServer,
+        standing::{self, State},
+    },
     outside::{self, Program},
+    process::Process,
+    wait,
 };
 use k8s_openapi::{
     api::{
@@ -79,8 +87,7 @@ async fn who_may_do_what_is_enforced() -> Result<()> {
     let bindings: Api<RoleBinding> = Api::namespaced(server.client().await?, "default");
     bindings.create(&PostParams::default(), &binding).await?;
     // The authorizer learns of the binding by a watch.
-    integration::wait::until("the binding to be in force", async || Ok(anns.list(&ListParams::default()).await?))
-        .await?;
+    wait::until("the binding to be in force", async || Ok(anns.list(&ListParams::default()).await?)).await?;
     ensure!(refused(anns.create(&PostParams::default(), &named("hers")).await) == Some(403));
     let stranger: Api<ConfigMap> = Api::namespaced(server.client_with_token("no-such-token").await?, "default");
     ensure!(refused(stranger.list(&ListParams::default()).await) == Some(401));
@@ -131,8 +138,7 @@ async fn custom_resources_are_accepted_and_checked() -> Result<()> {
     Api::all(client.clone()).create(&PostParams::default(), &definition).await?;
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("test.mainsheet.dev", "v1", "Boat"));
     let boats: Api<DynamicObject> = Api::namespaced_with(client, "default", &resource);
-    integration::wait::until("the resource to be served", async || Ok(boats.list(&ListParams::default()).await?))
-        .await?;
+    wait::until("the resource to be served", async || Ok(boats.list(&ListParams::default()).await?)).await?;
     let boat = |knots: u32| DynamicObject::new("dinghy", &resource).data(json!({"spec": {"knots": knots}}));
     ensure!(refused(boats.create(&PostParams::default(), &boat(41)).await) == Some(422));
     boats.create(&PostParams::default(), &boat(7)).await?;
@@ -192,4 +198,35 @@ async fn a_forgotten_history_is_gone() -> Result<()> {
         other => anyhow::bail!("410 was expected, not {other:?}"),
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn a_killed_test_leaves_nothing() -> Result<()> {
+    if !outside::all_present("a_killed_test_leaves_nothing", &PROGRAMS)? {
+        return Ok(());
+    }
+    let directory = tempfile::tempdir()?;
+    let state = State::new(directory.path());
+    let mut command = Command::new(Program::Cluster.find()?);
+    command.args(["run", "--nodes", "0", "--state"]).arg(directory.path());
+    let mut holder = Process::start("cluster", &mut command, &state.log())?;
+    wait::until("the API server to be ready", async || {
+        holder.check_alive()?;
+        ensure!(state.kubeconfig().exists(), "it is not");
+        Ok(())
+    })
+    .await?;
+    let kept_in = state.kept_in()?;
+    ensure!(
+        standing::remains(&kept_in)?.len() == 3,
+        "a directory and two programs, not {:?}",
+        standing::remains(&kept_in)?
+    );
+    holder.kill();
+    wait::until("nothing to be left", async || {
+        let left = standing::remains(&kept_in)?;
+        ensure!(left.is_empty(), "{left:?}");
+        Ok(())
+    })
+    .await
 }

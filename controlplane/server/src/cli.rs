@@ -50,6 +50,8 @@ enum End {
     Found,
     /// It could not.
     Failed(anyhow::Error),
+    /// It was asked for what makes no sense.
+    Misused(anyhow::Error),
 }
 
 impl From<anyhow::Result<()>> for End {
@@ -77,6 +79,10 @@ pub fn main() -> ExitCode {
         End::Failed(error) => {
             note(&format!("error: {error:#}"));
             ExitCode::from(1)
+        }
+        End::Misused(error) => {
+            note(&format!("error: {error:#}"));
+            ExitCode::from(2)
         }
     }
 }

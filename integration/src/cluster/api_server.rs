@@ -27,9 +27,11 @@ use crate::{
     wait,
 };
 
-const PORT: u16 = 6443;
+pub(super) const PORT: u16 = 6443;
 /// The bearer token of a member of `system:masters`, who may do everything.
 const ADMIN_TOKEN: &str = "admin-of-the-test-cluster";
+/// In the keeper's directory.
+pub(super) const KUBECONFIG: &str = "admin.kubeconfig";
 /// Services get their addresses here; the first is the API server's own.
 pub(super) const SERVICE_RANGE: &str = "10.96.0.0/16";
 const SERVICE_IP: &str = "10.96.0.1";
@@ -62,18 +64,16 @@ impl ApiServer {
     /// The programs are missing (`make kube`), or they do not get ready.
     pub async fn start() -> Result<Self> {
         let home = Loopback::claim()?;
-        let ip = home.ip();
-        Self::start_at(ip, home).await
+        Self::start_at(home.ip(), home, Keeper::start("mainsheet-kube")?).await
     }
 
     /// As [`Self::start`], with the API server at `ip` and etcd at `home`.
-    pub(super) async fn start_at(ip: IpAddr, home: Loopback) -> Result<Self> {
-        let keeper = Keeper::start("mainsheet-kube")?;
+    pub(super) async fn start_at(ip: IpAddr, home: Loopback, keeper: Keeper) -> Result<Self> {
         let authority = Authority::new("kubernetes-ca")?;
         write_keys(keeper.directory(), &authority, ip)?;
         let admin = authority.issue("admin", Some("system:masters"), Usage::Client, &[])?;
         let admin = kubeconfig::text(&url(ip), &authority.certificate(), &Credential::Certificate(admin));
-        let kubeconfig = keeper.directory().join("admin.kubeconfig");
+        let kubeconfig = keeper.directory().join(KUBECONFIG);
         write(&kubeconfig, &admin)?;
         let etcd = Etcd::start(&keeper, &home)?;
         let server = start_server(&keeper, &etcd, ip)?;
@@ -92,6 +92,16 @@ impl ApiServer {
     #[must_use]
     pub fn authority_pem(&self) -> String {
         self.authority.certificate()
+    }
+
+    /// The authority that client certificates are from.
+    pub(super) fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// What its files and processes belong to.
+    pub(super) fn keeper(&self) -> &Keeper {
+        &self.keeper
     }
 
     /// The directory of its files and logs, which goes with it.
@@ -212,7 +222,7 @@ impl ApiServer {
         format!("{}\n{}", self.etcd.process().log_tail(), self.server.log_tail())
     }
 
-    fn kubeconfig_text(&self, user: &str, group: Option<&str>) -> Result<String> {
+    pub(super) fn kubeconfig_text(&self, user: &str, group: Option<&str>) -> Result<String> {
         let certified = self.authority.issue(user, group, Usage::Client, &[])?;
         Ok(kubeconfig::text(&self.url(), &self.authority_pem(), &Credential::Certificate(certified)))
     }
@@ -240,7 +250,7 @@ impl ApiServer {
     }
 }
 
-fn url(ip: IpAddr) -> String {
+pub(super) fn url(ip: IpAddr) -> String {
     format!("https://{ip}:{PORT}")
 }
 
@@ -249,7 +259,8 @@ fn write_keys(directory: &Path, authority: &Authority, ip: IpAddr) -> Result<()>
     let mut names: Vec<_> = ["", ".default", ".default.svc", ".default.svc.cluster.local"]
         .map(|suffix| format!("kubernetes{suffix}"))
         .into();
-    names.extend(["localhost".to_owned(), ip.to_string(), SERVICE_IP.to_owned()]);
+    names.extend(["localhost", "127.0.0.1", SERVICE_IP].map(str::to_owned));
+    names.push(ip.to_string());
     let server = authority.issue("kube-apiserver", None, Usage::Server, &names)?;
     let to_kubelets = authority.issue("kube-apiserver-kubelet-client", Some("system:masters"), Usage::Client, &[])?;
     let front = Authority::new("front-proxy-ca")?;

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::process::Process;
+use crate::{outside, process::Process};
 
 const SCRIPT: &str = include_str!("keeper.sh");
 /// What marks a process as belonging to the directory that it names.
@@ -21,7 +21,13 @@ const MARK: &str = "MAINSHEET_KEPT_IN";
 #[derive(Debug)]
 pub struct Keeper {
     directory: PathBuf,
-    script: Child,
+    /// Absent where the directory belongs to a keeper further out.
+    _script: Option<Script>,
+}
+
+#[derive(Debug)]
+struct Script {
+    process: Child,
     /// The script waits for this to be closed. It is not inherited by other children.
     open: Option<ChildStdin>,
 }
@@ -38,15 +44,25 @@ impl Keeper {
         let mut command = Command::new("sh");
         command.args(["-c", SCRIPT, "keeper"]).arg(&prefix).stdin(Stdio::piped()).stdout(Stdio::piped());
         // A group of its own, so that Ctrl-C on a terminal does not reach it.
-        let mut script = command.process_group(0).spawn().context("start a shell")?;
-        let open = script.stdin.take();
+        let mut process = command.process_group(0).spawn().context("start a shell")?;
+        let open = process.stdin.take();
         let mut directory = String::new();
-        if let Some(output) = script.stdout.take() {
+        if let Some(output) = process.stdout.take() {
             BufReader::new(output).read_line(&mut directory).context("read the name of the directory")?;
         }
         let directory = PathBuf::from(directory.trim_end());
         ensure!(directory.is_absolute(), "no directory could be made at {}: is it writable?", prefix.display());
-        Ok(Self { directory, script, open })
+        Ok(Self { directory, _script: Some(Script { process, open }) })
+    }
+
+    /// The directory that this process itself belongs to, as it was started by a keeper's command. Dropping it has no effect: when the outer
+    /// keeper is dropped, all of it goes.
+    ///
+    /// # Errors
+    /// This process belongs to none.
+    pub fn around() -> Result<Self> {
+        let directory = outside::variable(MARK).context("this process was not started by a keeper")?;
+        Ok(Self { directory: directory.into(), _script: None })
     }
 
     /// The directory.
@@ -80,11 +96,11 @@ impl Keeper {
     }
 }
 
-impl Drop for Keeper {
+impl Drop for Script {
     fn drop(&mut self) {
         drop(self.open.take());
         // It fails only if the script is gone already.
-        let _ = self.script.wait();
+        let _ = self.process.wait();
     }
 }
 

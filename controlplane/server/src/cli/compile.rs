@@ -2,13 +2,9 @@
 
 mod proxy;
 
-use std::{
-    fmt::Write as _,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fmt::Write as _, path::PathBuf, sync::Arc};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::ValueEnum;
 use mesh::{
     compile::viewpoint::Viewpoint,
@@ -27,7 +23,7 @@ use crate::source::{self, Settings};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The directory with the objects of the mesh
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = source::existing_directory)]
     config_dir: PathBuf,
     #[command(flatten)]
     proxy: Proxy,
@@ -102,7 +98,7 @@ pub fn compile(paths: &[PathBuf], proxy: &Proxy) -> anyhow::Result<Compiled> {
     let viewpoint = Viewpoint::of(&description, &mesh);
     let snapshot = Snapshots::new().get(&mesh, &viewpoint);
     let proxy = format!("{}.{}", description.pod, description.namespace);
-    Ok(Compiled { proxy, snapshot, problems: update.problems, mesh })
+    Ok(Compiled { proxy, snapshot, problems: Arc::unwrap_or_clone(update.problems), mesh })
 }
 
 pub(super) fn run(args: &Args) -> End {
@@ -113,7 +109,6 @@ pub(super) fn run(args: &Args) -> End {
 }
 
 fn try_run(args: &Args) -> anyhow::Result<()> {
-    readable(&args.config_dir)?;
     let compiled = compile(std::slice::from_ref(&args.config_dir), &args.proxy)?;
     for problem in compiled.problems.iter().filter(|problem| problem.severity == Severity::Error) {
         note(&problem.to_string());
@@ -125,15 +120,6 @@ fn try_run(args: &Args) -> anyhow::Result<()> {
         Output::Table => compiled.to_table(&kinds),
     };
     print(&text)
-}
-
-fn readable(directory: &Path) -> anyhow::Result<()> {
-    let found = std::fs::metadata(directory)
-        .with_context(|| format!("--config-dir {}: give a directory that exists", directory.display()))?;
-    if !found.is_dir() {
-        bail!("--config-dir {}: it is a file; give the directory that holds it", directory.display());
-    }
-    Ok(())
 }
 
 fn kinds(of: Type) -> Vec<ResourceType> {

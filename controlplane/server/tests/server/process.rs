@@ -6,6 +6,7 @@ use std::{
     net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
+    sync::mpsc,
     time::{Duration, Instant},
 };
 
@@ -22,6 +23,8 @@ struct Server {
     child: Child,
     xds: SocketAddr,
     http: SocketAddr,
+    /// What it logs after it said where it serves.
+    log: mpsc::Receiver<String>,
 }
 
 impl Server {
@@ -36,10 +39,11 @@ impl Server {
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
         let serving = log.find(|line| line.contains("\"message\":\"serving\"")).unwrap();
         // Whoever writes to a pipe that nobody reads comes to a halt.
-        std::thread::spawn(move || log.for_each(drop));
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || log.for_each(|line| drop(sender.send(line))));
         let serving: serde_json::Value = serde_json::from_str(&serving).unwrap();
         let address = |field: &str| serving[field].as_str().unwrap().parse().unwrap();
-        Self { child, xds: address("xds_address"), http: address("http_address") }
+        Self { child, xds: address("xds_address"), http: address("http_address"), log: lines }
     }
 
     fn resident(&self) -> u64 {
@@ -197,12 +201,20 @@ async fn status_shows_who_is_connected_and_how_far() {
 fn a_refusal_says_what_why_and_how_to_mend_it() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("mesh.yaml"), pod("productpage-v1", "app: web")).unwrap();
-    let directory = directory.path().to_str().unwrap();
+    let (file, empty) = (directory.path().join("mesh.yaml"), directory.path().join("empty"));
+    let pipe = directory.path().join("pipe");
+    fs::create_dir(&empty).unwrap();
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let [directory, file, empty, pipe] = [directory.path(), &file, &empty, &pipe].map(|path| path.to_str().unwrap());
     for (arguments, code, parts) in [
         (&["compile", "--config-dir", directory, "--proxy", "productpag.shop"][..], 1, &["productpage-v1.shop?"][..]),
-        (&["compile", "--config-dir", "/nowhere", "--proxy", "web"], 1, &["--config-dir /nowhere", "exists"]),
+        (&["compile", "--config-dir", "/nowhere", "--proxy", "web"], 2, &["--config-dir", "/nowhere", "exists"]),
         (&["compile", "--config-dir", directory, "--proxy", "web", "--metadata", "x"], 2, &["'x'", "KEY=VALUE"]),
-        (&["serve", "--config-dir", "/nowhere"], 1, &["--config-dir /nowhere", "exists"]),
+        (&["serve", "--config-dir", "/nowhere"], 2, &["--config-dir", "/nowhere", "exists"]),
+        (&["serve", "--config-dir", file], 2, &["mesh.yaml", "the directory that holds it"]),
+        (&["analyze", "/nowhere"], 2, &["/nowhere", "No such file"]),
+        (&["analyze", empty, pipe], 1, &["1 error"]),
+        (&["analyze", empty], 2, &["nothing to analyze", empty, "give files"]),
         (&["serve", "--config-dir", directory, "--log-level", "loud"], 2, &["'loud'", "debug"]),
         (&["status", "--http-address", "127.0.0.1:1"], 1, &["127.0.0.1:1", "mainsheet serve"]),
         (&["sail"], 2, &["sail"]),
@@ -210,11 +222,74 @@ fn a_refusal_says_what_why_and_how_to_mend_it() {
         let output = Command::new(env!("CARGO_BIN_EXE_mainsheet")).args(arguments).output().unwrap();
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {error}");
-        assert!(output.stdout.is_empty());
+        assert!(output.stdout.is_empty() || code == 1 && arguments.contains(&"analyze"));
         for part in parts {
             assert!(error.contains(part), "{arguments:?}: no {part:?} in {error}");
         }
     }
+}
+
+#[test]
+fn no_problems_are_said_only_of_what_was_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let analyze = || {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_mainsheet")).arg("analyze").arg(directory.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    fs::write(directory.path().join("a.yaml"), "# nothing yet\n").unwrap();
+    let name = directory.path().to_str().unwrap();
+    assert_eq!(analyze(), format!("warning: no object in {name}: the file there holds none\n"));
+    fs::write(directory.path().join("b.yaml"), pod("a", "app: a")).unwrap();
+    assert_eq!(analyze(), format!("no problems in {name}\n"));
+}
+
+#[test]
+fn problems_are_logged_when_they_come_and_go_and_never_all_of_many() {
+    let directory = tempfile::tempdir().unwrap();
+    let bad = |index: usize| directory.path().join(format!("bad{index:03}.yaml"));
+    let service = |index: usize, field: &str| {
+        format!("apiVersion: v1\nkind: Service\nmetadata: {{name: bad{index:03}}}\nspec: {{{field}: [{{port: 80}}]}}\n")
+    };
+    (0..50).for_each(|index| fs::write(bad(index), service(index, "prots")).unwrap());
+    let server = Server::start(directory.path());
+    let until = |message: &str| {
+        let mut lines = Vec::new();
+        loop {
+            let line = server.log.recv_timeout(PATIENCE).unwrap();
+            let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+            let found = line["message"].as_str().unwrap().starts_with(message);
+            lines.push(line);
+            if found {
+                return lines;
+            }
+        }
+    };
+    let count =
+        |lines: &[serde_json::Value], message: &str| lines.iter().filter(|line| line["message"] == message).count();
+    let lines = until("more configuration problems");
+    assert_eq!(
+        (count(&lines, "configuration problem"), &lines.last().unwrap()["count"]),
+        (20, &30.into()),
+        "{lines:#?}"
+    );
+    fs::write(bad(7), service(7, "ports")).unwrap();
+    let lines = until("configuration problem is mended");
+    assert!(lines.last().unwrap()["problem"].as_str().unwrap().contains("bad007"), "{lines:#?}");
+    // One that has only moved to another line is neither new nor mended.
+    fs::write(bad(8), format!("# Moved.\n{}", service(8, "prots"))).unwrap();
+    fs::write(bad(9), service(9, "ports")).unwrap();
+    let lines = until("configuration problem is mended");
+    assert!(lines.iter().all(|line| !line.to_string().contains("bad008")), "{lines:#?}");
+    // A directory that is lost, and comes back.
+    let aside = directory.path().with_extension("aside");
+    fs::rename(directory.path(), &aside).unwrap();
+    let lines = until("configuration problem");
+    assert!(lines.last().unwrap()["problem"].as_str().unwrap().contains("cannot be read"), "{lines:#?}");
+    fs::rename(&aside, directory.path()).unwrap();
+    let lines = until("configuration problem is mended");
+    assert!(lines.last().unwrap()["problem"].as_str().unwrap().contains("cannot be read"), "{lines:#?}");
 }
 
 #[test]
