@@ -1,6 +1,7 @@
 //! The command line: each command in a file of its own, each room's arguments in the room.
 
 pub mod analyze;
+pub(crate) mod arguments;
 pub mod compile;
 mod crds;
 mod fetch;
@@ -32,7 +33,7 @@ enum Command {
     Compile(compile::Args),
     /// Say what is wrong with the objects in files, where, and how to mend it
     Analyze(analyze::Args),
-    /// Show how far each connected proxy has followed, and what it refuses and why
+    /// Show how far each connected proxy has followed, what it refuses and why, and problems of the configuration
     Status(status::Args),
     /// Print what a connected proxy is to hold, in the shape of Envoy's own config dump
     ProxyConfig(proxy_config::Args),

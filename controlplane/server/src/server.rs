@@ -18,7 +18,9 @@ use tokio::{
 };
 
 use crate::{
-    ads, dispatch, http,
+    ads,
+    cli::arguments,
+    dispatch, http,
     metrics::Metrics,
     shutdown,
     source::{self, Settings, Update},
@@ -35,10 +37,10 @@ pub struct Args {
     #[arg(long, value_name = "DIR", value_parser = source::existing_directory)]
     pub config_dir: PathBuf,
     /// Where proxies connect, in plain text; a loopback address
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15010")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15010", value_parser = arguments::loopback)]
     pub xds_address: SocketAddr,
     /// Where health, metrics and debug pages are served, in plain text; a loopback address
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15014")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15014", value_parser = arguments::loopback)]
     pub http_address: SocketAddr,
 }
 
@@ -47,8 +49,6 @@ pub struct Args {
 /// # Errors
 /// When it cannot start, or the owner of the mesh has died.
 pub async fn run(args: &Args) -> anyhow::Result<()> {
-    loopback("--xds-address", args.xds_address)?;
-    loopback("--http-address", args.http_address)?;
     let xds = bound("--xds-address", args.xds_address, ads::bind(args.xds_address))?;
     let http = bound("--http-address", args.http_address, TcpListener::bind(args.http_address).await)?;
     let mut terminated = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
@@ -113,17 +113,6 @@ async fn follow(
         });
     }
     bail!("the watch of {} ended; is the directory gone?", args.config_dir.display())
-}
-
-/// Plain text is for this machine only: whoever reaches these ports reads the whole mesh.
-fn loopback(flag: &str, address: SocketAddr) -> anyhow::Result<()> {
-    if address.ip().is_loopback() {
-        return Ok(());
-    }
-    bail!(
-        "{flag} {address}: files are served in plain text, to this machine only; give a loopback address, as 127.0.0.1:{}",
-        address.port()
-    )
 }
 
 fn bound(flag: &str, address: SocketAddr, listener: std::io::Result<TcpListener>) -> anyhow::Result<TcpListener> {

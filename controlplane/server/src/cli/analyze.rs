@@ -5,7 +5,6 @@ mod sarif;
 mod table;
 
 use std::{
-    collections::BTreeMap,
     io::IsTerminal as _,
     path::{Path, PathBuf},
     sync::Arc,
@@ -15,11 +14,11 @@ use clap::ValueEnum;
 use mesh::{
     compile::check::check,
     model::{Namespace, Problem, Severity},
-    store::Store,
+    store::{Mesh, Store},
 };
 use serde_json::{Value, json};
 
-use super::{End, note, print};
+use super::{End, arguments, note, print};
 use crate::source::{self, Loaded, Settings, Update, locate};
 
 /// Arguments of `mainsheet analyze`.
@@ -50,7 +49,7 @@ pub struct Args {
     #[arg(short, long, default_value = "default", value_parser = parse_namespace)]
     namespace: Namespace,
     /// The DNS domain of the cluster
-    #[arg(long, default_value = "cluster.local")]
+    #[arg(long, default_value = "cluster.local", value_parser = arguments::domain)]
     domain: String,
 }
 
@@ -109,9 +108,13 @@ pub fn analyze(paths: &[PathBuf], settings: &Settings) -> Vec<Problem> {
 fn problems_of(update: Update) -> Vec<Problem> {
     let mut store = Store::new();
     store.apply(update.changes);
-    let mut between = check(store.mesh());
+    with_those_between(Arc::unwrap_or_clone(update.problems), store.mesh())
+}
+
+/// The problems of the files that a mesh was read from, with what its objects say of each other.
+pub(super) fn with_those_between(mut problems: Vec<Problem>, mesh: &Mesh) -> Vec<Problem> {
+    let mut between = check(mesh);
     locate::refine(&mut between);
-    let mut problems = Arc::unwrap_or_clone(update.problems);
     problems.extend(between);
     problems
         .sort_by(|a, b| (&a.location, a.severity, a.code, &a.field).cmp(&(&b.location, b.severity, b.code, &b.field)));
@@ -200,23 +203,12 @@ fn shown_paths(paths: &[PathBuf]) -> String {
 
 /// `2 errors, 1 warning in 2 files`, or that there is nothing.
 fn summary(problems: &[Problem], paths: &[PathBuf]) -> String {
-    let mut counts: BTreeMap<Severity, usize> = BTreeMap::new();
-    for problem in problems {
-        let count = counts.entry(problem.severity).or_default();
-        *count = count.saturating_add(1);
+    match crate::status::count(problems.iter().map(|problem| problem.severity.as_str())) {
+        none if none.is_empty() => {
+            format!("no problems in {}", shown_paths(paths))
+        }
+        counts => counts,
     }
-    if counts.is_empty() {
-        return format!("no problems in {}", shown_paths(paths));
-    }
-    let parts: Vec<String> = counts
-        .into_iter()
-        .map(|(severity, count)| match (severity, count) {
-            (Severity::Info, _) => format!("{count} for information"),
-            (Severity::Error | Severity::Warning, 1) => format!("1 {severity}"),
-            (Severity::Error | Severity::Warning, _) => format!("{count} {severity}s"),
-        })
-        .collect();
-    parts.join(", ")
 }
 
 #[cfg(test)]

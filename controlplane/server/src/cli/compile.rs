@@ -16,8 +16,11 @@ use proto::ResourceType;
 use serde_json::{Map, Value, json};
 
 use self::proxy::Metadata;
-use super::{End, note, print, yaml};
+use super::{End, analyze::with_those_between, arguments, note, print, yaml};
 use crate::source::{self, Settings};
+
+/// Problems that are noted beside what is printed.
+const NOTES_MAX: usize = 20;
 
 /// Arguments of `mainsheet compile`.
 #[derive(Debug, clap::Args)]
@@ -39,7 +42,7 @@ pub struct Args {
 #[derive(Debug, Clone, clap::Args)]
 pub struct Proxy {
     /// The proxy of this Pod: NAME.NAMESPACE; without a namespace it is `default`
-    #[arg(long = "proxy", value_name = "NAME[.NS]")]
+    #[arg(long = "proxy", value_name = "NAME[.NS]", value_parser = arguments::proxy)]
     name: String,
     /// Node metadata as the proxy would send it, such as INTERCEPTION_MODE=NONE; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = Metadata::parse)]
@@ -50,10 +53,10 @@ impl Proxy {
     /// A proxy by name, with metadata as the command line takes it.
     ///
     /// # Errors
-    /// When metadata is not `KEY=VALUE`, or its JSON is malformed.
+    /// When it is no name, or when metadata is not `KEY=VALUE` or its JSON is malformed.
     pub fn new(name: &str, metadata: &[&str]) -> Result<Self, String> {
         let metadata = metadata.iter().map(|text| Metadata::parse(text)).collect::<Result<_, _>>()?;
-        Ok(Self { name: name.to_owned(), metadata })
+        Ok(Self { name: arguments::proxy(name)?, metadata })
     }
 }
 
@@ -109,9 +112,14 @@ pub(super) fn run(args: &Args) -> End {
 }
 
 fn try_run(args: &Args) -> anyhow::Result<()> {
-    let compiled = compile(std::slice::from_ref(&args.config_dir), &args.proxy)?;
-    for problem in compiled.problems.iter().filter(|problem| problem.severity == Severity::Error) {
+    let mut compiled = compile(std::slice::from_ref(&args.config_dir), &args.proxy)?;
+    compiled.problems = with_those_between(std::mem::take(&mut compiled.problems), &compiled.mesh);
+    let grave = || compiled.problems.iter().filter(|problem| problem.severity <= Severity::Warning);
+    for problem in grave().take(NOTES_MAX) {
         note(&problem.to_string());
+    }
+    if let Some(more @ 1..) = grave().count().checked_sub(NOTES_MAX) {
+        note(&format!("and {more} more: mainsheet analyze {}", args.config_dir.display()));
     }
     let kinds = kinds(args.r#type);
     let text = match args.output {
@@ -225,6 +233,10 @@ impl Compiled {
             if let Some(location) = self.mesh.object_location(&origin.object) {
                 let _ = write!(text, " [{location}]");
             }
+        }
+        if text.is_empty() {
+            // Every proxy has it, whatever is in the mesh.
+            text.push('-');
         }
         text
     }

@@ -167,7 +167,7 @@ async fn an_idle_stream_costs_little_memory() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn status_shows_who_is_connected_and_how_far() {
     let directory = tempfile::tempdir().unwrap();
-    fs::write(directory.path().join("mesh.yaml"), service("a", &[])).unwrap();
+    fs::write(directory.path().join("mesh.yaml"), service("a", &[]) + &rule("gone", "1s")).unwrap();
     let server = Server::start(directory.path());
     let mut proxy = Delta::open(server.xds, "web", None).await;
     proxy.subscribe(Cluster, &[]).await;
@@ -181,20 +181,68 @@ async fn status_shows_who_is_connected_and_how_far() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
-    let table = status("table");
+    // The objects are held against each other beside the way of a push.
+    let deadline = Instant::now() + PATIENCE;
+    let table = loop {
+        let table = status("table");
+        if table.contains("The configuration has") {
+            break table;
+        }
+        assert!(Instant::now() < deadline, "no problems: {table}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    assert!(
+        table.contains("has 1 warning, 1 for information:\n  warning: DestinationRule shop/gone: spec.host"),
+        "{table}"
+    );
+    assert!(table.contains(&format!("and 1 more: http://{}/debug/problems", server.http)), "{table}");
     let row: Vec<&str> = table.lines().nth(1).unwrap().split_whitespace().collect();
     assert_eq!(row[..3], ["web.shop", "SYNCED", "SYNCED"], "{table}");
     let json: serde_json::Value = serde_json::from_str(&status("json")).unwrap();
     assert_eq!(json[0]["cluster_sent"], json[0]["cluster_acked"]);
 
-    let dump = Command::new(env!("CARGO_BIN_EXE_mainsheet"))
-        .args(["proxy-config", "web.shop", "--type", "cds", "--http-address", &server.http.to_string()])
+    for name in ["web.shop", "web"] {
+        let dump = Command::new(env!("CARGO_BIN_EXE_mainsheet"))
+            .args(["proxy-config", name, "--type", "cds", "--http-address", &server.http.to_string()])
+            .output()
+            .unwrap();
+        assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+        let dump: serde_json::Value = serde_json::from_slice(&dump.stdout).unwrap();
+        let clusters = dump["configs"][0]["dynamic_active_clusters"].as_array().unwrap();
+        assert!(clusters.iter().any(|of| of["cluster"]["name"] == cluster("a")), "{dump}");
+    }
+}
+
+#[test]
+fn the_wrong_one_of_two_ports_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("mesh.yaml"), service("a", &[])).unwrap();
+    let server = Server::start(directory.path());
+    let asked = Command::new(env!("CARGO_BIN_EXE_mainsheet"))
+        .args(["status", "--http-address", &server.xds.to_string()])
         .output()
         .unwrap();
-    assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
-    let dump: serde_json::Value = serde_json::from_slice(&dump.stdout).unwrap();
-    let clusters = dump["configs"][0]["dynamic_active_clusters"].as_array().unwrap();
-    assert!(clusters.iter().any(|of| of["cluster"]["name"] == cluster("a")), "{dump}");
+    let error = String::from_utf8_lossy(&asked.stderr).into_owned();
+    assert_eq!(asked.status.code(), Some(1), "{error}");
+    assert!(error.contains("--xds-address") && error.contains("give the --http-address"), "{error}");
+}
+
+#[test]
+fn compile_notes_what_is_wrong_beside_what_it_prints() {
+    let directory = tempfile::tempdir().unwrap();
+    let mesh = pod("web", "app: web") + &service("a", &[]) + &rule("gone", "1s");
+    fs::write(directory.path().join("mesh.yaml"), mesh).unwrap();
+    let compiled = Command::new(env!("CARGO_BIN_EXE_mainsheet"))
+        .args(["compile", "--proxy", "web.shop", "-o", "table", "--config-dir"])
+        .arg(directory.path())
+        .output()
+        .unwrap();
+    assert!(compiled.status.success());
+    let notes = String::from_utf8_lossy(&compiled.stderr).into_owned();
+    assert!(
+        notes.starts_with("warning: DestinationRule shop/gone: spec.host: ") && notes.lines().count() == 1,
+        "{notes}"
+    );
 }
 
 #[test]
@@ -215,8 +263,21 @@ fn a_refusal_says_what_why_and_how_to_mend_it() {
         (&["analyze", "/nowhere"], 2, &["/nowhere", "No such file"]),
         (&["analyze", empty, pipe], 1, &["1 error"]),
         (&["analyze", empty], 2, &["nothing to analyze", empty, "give files"]),
+        (&["compile", "--config-dir", directory, "--proxy", ""], 2, &["--proxy", "reviews-v1.default"]),
+        (
+            &["compile", "--config-dir", directory, "--proxy", "web", "--metadata", "INTERCEPTION_MODE=BOGUS"],
+            2,
+            &["BOGUS", "REDIRECT"],
+        ),
+        (&["analyze", directory, "--domain", "a b"], 2, &["--domain", "'a b'", "cluster.local"]),
+        (&["analyze", directory, "--domain", ""], 2, &["--domain", "cluster.local"]),
+        (&["serve"], 2, &["--config-dir <DIR>"]),
+        (&["serve", "--config-dir", directory, "--log-level", ""], 2, &["--log-level", "debug"]),
+        (&["serve", "--config-dir", directory, "--xds-address", "here"], 2, &["--xds-address", "IP:PORT"]),
         (&["serve", "--config-dir", directory, "--log-level", "loud"], 2, &["'loud'", "debug"]),
         (&["status", "--http-address", "127.0.0.1:1"], 1, &["127.0.0.1:1", "mainsheet serve"]),
+        (&["status", "--http-address", "localhost"], 2, &["--http-address", "IP:PORT"]),
+        (&["proxy-config", "a b"], 2, &["'a b'", "reviews-v1.default"]),
         (&["sail"], 2, &["sail"]),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_mainsheet")).args(arguments).output().unwrap();
@@ -320,7 +381,7 @@ fn plain_text_is_for_this_machine_only() {
             .output()
             .unwrap();
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert_eq!(output.status.code(), Some(2), "{error}");
         assert!(error.contains(flag) && error.contains(address) && error.contains("127.0.0.1"), "{error}");
     }
 }

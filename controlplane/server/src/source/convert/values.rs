@@ -14,7 +14,7 @@ use super::Conversion;
 use crate::source::{
     path::Path,
     wire::{
-        Percent,
+        DurationText, Percent,
         selector::{LabelsSelector, MatchLabelsSelector},
     },
 };
@@ -70,13 +70,23 @@ impl Conversion<'_> {
         }
     }
 
-    pub(super) fn duration(&mut self, text: Option<&String>, least: Duration, path: Path<'_>) -> Option<Duration> {
-        let reason = match duration::parse(text?) {
+    pub(super) fn duration(
+        &mut self,
+        text: Option<&DurationText>,
+        least: Duration,
+        path: Path<'_>,
+    ) -> Option<Duration> {
+        let DurationText(text) = text?;
+        let reason = match duration::parse(text) {
+            // Envoy counts in milliseconds, and Istio refuses what is finer.
+            Ok(duration) if !duration.subsec_nanos().is_multiple_of(MILLISECOND.subsec_nanos()) => {
+                format!("`{text}` is not a whole number of milliseconds")
+            }
             Ok(duration) if duration >= least => return Some(duration),
             Ok(_) => format!("must be at least {least:?}"),
             Err(reason) => reason,
         };
-        let remedy = match text.and_then(|text| text.trim().parse::<f64>().ok()) {
+        let remedy = match text.trim().parse::<f64>().ok() {
             Some(number) if (0.0..1e9).contains(&number) => format!("did you mean {number}s?"),
             _ => String::new(),
         };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Percent, StringMatch, rule, virtual_service::Destination};
+use super::{DurationText, Percent, StringMatch, rule, virtual_service::Destination};
 
 /// A rule for HTTP: when it holds, and what then happens.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
@@ -29,7 +29,7 @@ pub struct HttpRoute {
     pub rewrite: Option<HttpRewrite>,
     /// How long the whole request may take, retries included: `0.5s`. Not given, or `0s`, it is without end.
     #[schemars(extend("x-kubernetes-validations" = [rule::DURATION]))]
-    pub timeout: Option<String>,
+    pub timeout: Option<DurationText>,
     /// When and how often a failed request is tried again.
     pub retries: Option<HttpRetry>,
     /// Faults that are injected.
@@ -224,7 +224,7 @@ pub struct HttpRetry {
     pub attempts: Option<i32>,
     /// How long each try may take; at least 1ms.
     #[schemars(extend("x-kubernetes-validations" = [rule::DURATION]))]
-    pub per_try_timeout: Option<String>,
+    pub per_try_timeout: Option<DurationText>,
     /// Conditions, separated by commas: Envoy's names, or status codes.
     pub retry_on: Option<String>,
     /// Whether endpoints in other localities are tried too.
@@ -235,7 +235,7 @@ pub struct HttpRetry {
     pub retry_ignore_previous_hosts: Option<bool>,
     /// How long to wait before the first retry; later ones wait longer.
     #[schemars(extend("x-kubernetes-validations" = [rule::DURATION]))]
-    pub backoff: Option<String>,
+    pub backoff: Option<DurationText>,
 }
 
 /// Faults that are injected.
@@ -257,10 +257,10 @@ pub struct FaultDelay {
     pub percent: Option<i32>,
     /// How long; at least 1ms.
     #[schemars(extend("x-kubernetes-validations" = [rule::DURATION]))]
-    pub fixed_delay: Option<String>,
+    pub fixed_delay: Option<DurationText>,
     /// Has no meaning.
     #[schemars(extend("x-kubernetes-validations" = [rule::DURATION]))]
-    pub exponential_delay: Option<String>,
+    pub exponential_delay: Option<DurationText>,
     /// The share of requests; without it no request is delayed.
     pub percentage: Option<Percent>,
 }
@@ -311,7 +311,7 @@ pub struct CorsPolicy {
     pub expose_headers: Vec<String>,
     /// How long the answer to a preflight may be remembered.
     #[schemars(extend("x-kubernetes-validations" = [rule::DURATION]))]
-    pub max_age: Option<String>,
+    pub max_age: Option<DurationText>,
     /// Whether they may send credentials.
     #[schemars(extend("nullable" = true))]
     pub allow_credentials: Option<bool>,

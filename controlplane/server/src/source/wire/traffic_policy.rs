@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{PortSelector, rule};
+use super::{DurationText, PortSelector, rule};
 
 /// How traffic to a destination is handled.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
@@ -62,7 +62,7 @@ pub struct LoadBalancerSettings {
     pub zone_aware_lb_setting: Option<ZoneAwareLbSetting>,
     /// Deprecated: how long a new endpoint is warmed up.
     #[schemars(extend("x-kubernetes-validations" = [rule::DURATION]))]
-    pub warmup_duration_secs: Option<String>,
+    pub warmup_duration_secs: Option<DurationText>,
     /// A new endpoint gets its share by and by.
     pub warmup: Option<WarmupConfiguration>,
 }
@@ -116,7 +116,7 @@ pub struct HttpCookie {
     /// The path that it is set for.
     pub path: Option<String>,
     /// How long it lives. Given, the cookie is made for callers without one; `0s` makes one for the session.
-    pub ttl: Option<String>,
+    pub ttl: Option<DurationText>,
     /// Attributes that it is made with.
     #[serde(default)]
     pub attributes: Vec<CookieAttribute>,
@@ -212,7 +212,7 @@ pub struct ZoneAwareLbSetting {
 pub struct WarmupConfiguration {
     /// How long it takes.
     #[schemars(required, extend("x-kubernetes-validations" = [rule::DURATION]))]
-    pub duration: Option<String>,
+    pub duration: Option<DurationText>,
     /// The share at the start, in percent of the full one.
     #[schemars(range(min = 0.0, max = 100.0), extend("nullable" = true))]
     pub minimum_percent: Option<f64>,
@@ -239,14 +239,14 @@ pub struct TcpSettings {
     pub max_connections: Option<i32>,
     /// How long a connect may take; at least 1ms.
     #[schemars(extend("x-kubernetes-validations" = [rule::DURATION]))]
-    pub connect_timeout: Option<String>,
+    pub connect_timeout: Option<DurationText>,
     /// Keep-alive of connections.
     pub tcp_keepalive: Option<TcpKeepalive>,
     /// How long a connection may live.
     #[schemars(extend("x-kubernetes-validations" = [rule::DURATION]))]
-    pub max_connection_duration: Option<String>,
+    pub max_connection_duration: Option<DurationText>,
     /// How long a connection may be idle.
-    pub idle_timeout: Option<String>,
+    pub idle_timeout: Option<DurationText>,
 }
 
 /// TCP keep-alive.
@@ -257,10 +257,10 @@ pub struct TcpKeepalive {
     pub probes: Option<u32>,
     /// How long idle before the first probe.
     #[schemars(extend("x-kubernetes-validations" = [rule::DURATION]))]
-    pub time: Option<String>,
+    pub time: Option<DurationText>,
     /// How long between probes.
     #[schemars(extend("x-kubernetes-validations" = [rule::DURATION]))]
-    pub interval: Option<String>,
+    pub interval: Option<DurationText>,
 }
 
 /// Limits of requests.
@@ -277,7 +277,7 @@ pub struct HttpSettings {
     pub max_retries: Option<i32>,
     /// How long a connection may be idle.
     #[schemars(extend("x-kubernetes-validations" = [rule::DURATION]))]
-    pub idle_timeout: Option<String>,
+    pub idle_timeout: Option<DurationText>,
     /// Whether HTTP/1.1 is carried over HTTP/2.
     pub h2_upgrade_policy: Option<H2UpgradePolicy>,
     /// Speak upstream what the caller speaks.
@@ -306,10 +306,10 @@ pub enum H2UpgradePolicy {
 pub struct Http2KeepAlive {
     /// How long between pings.
     #[schemars(extend("x-kubernetes-validations" = [rule::DURATION]))]
-    pub interval: Option<String>,
+    pub interval: Option<DurationText>,
     /// How long to wait for the answer.
     #[schemars(extend("x-kubernetes-validations" = [rule::DURATION]))]
-    pub timeout: Option<String>,
+    pub timeout: Option<DurationText>,
 }
 
 /// When an endpoint is set aside.
@@ -332,10 +332,10 @@ pub struct OutlierDetection {
     pub consecutive_5xx_errors: Option<u32>,
     /// How often endpoints are looked at; at least 1ms.
     #[schemars(extend("x-kubernetes-validations" = [rule::DURATION]))]
-    pub interval: Option<String>,
+    pub interval: Option<DurationText>,
     /// How long an endpoint is set aside the first time.
     #[schemars(extend("x-kubernetes-validations" = [rule::DURATION]))]
-    pub base_ejection_time: Option<String>,
+    pub base_ejection_time: Option<DurationText>,
     /// How many endpoints may be set aside, in percent.
     pub max_ejection_percent: Option<i32>,
     /// Below this share of healthy endpoints, in percent, all are used.
@@ -427,5 +427,5 @@ pub struct RetryBudget {
     /// Retries that may be under way in any case; 3 when not given.
     pub min_retry_concurrency: Option<u32>,
     /// The time over which requests are counted.
-    pub budget_interval: Option<String>,
+    pub budget_interval: Option<DurationText>,
 }
