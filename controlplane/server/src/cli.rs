@@ -3,6 +3,7 @@
 pub mod analyze;
 pub(crate) mod arguments;
 pub mod compile;
+mod crds;
 mod fetch;
 mod proxy_config;
 mod serve;
@@ -36,6 +37,8 @@ enum Command {
     Status(status::Args),
     /// Print what a connected proxy is to hold, in the shape of Envoy's own config dump
     ProxyConfig(proxy_config::Args),
+    /// Print the custom resource definitions of Istio's kinds, for `kubectl apply`
+    Crds(crds::Args),
     /// Print the version
     Version,
 }
@@ -68,6 +71,7 @@ pub fn main() -> ExitCode {
         Command::Analyze(args) => analyze::run(args),
         Command::Status(args) => status::run(args).into(),
         Command::ProxyConfig(args) => proxy_config::run(args).into(),
+        Command::Crds(args) => crds::run(args).into(),
         Command::Version => print(&format!("mainsheet {VERSION}\n")).into(),
     };
     match end {

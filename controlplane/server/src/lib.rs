@@ -2,6 +2,7 @@
 
 pub mod ads;
 pub mod cli;
+pub mod crds;
 pub mod dispatch;
 pub mod http;
 pub mod metrics;

@@ -7,6 +7,7 @@ pub mod convert;
 pub mod document;
 pub mod files;
 pub mod finding;
+pub mod istio;
 pub mod kind;
 pub mod locate;
 pub mod path;

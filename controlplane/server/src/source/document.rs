@@ -131,6 +131,15 @@ impl Reader<'_> {
             }
             Treatment::ConfigMap => self.say(root, &identity, code::PLAIN_KIND, "has no part in the mesh"),
             Treatment::Accepted(code, reason) => self.say(root, &identity, code, reason),
+            Treatment::Checked(kind, code, reason) => {
+                let mut findings = Findings::default();
+                content::check(kind.schema(), root, &mut findings);
+                let title = identity.title(self.settings);
+                for finding in findings.into_list() {
+                    self.problem(finding, &title, root);
+                }
+                self.say(root, &identity, code, reason);
+            }
             Treatment::Unknown => {
                 let finding = Finding {
                     code: code::UNKNOWN_KIND,
@@ -168,7 +177,7 @@ impl Reader<'_> {
                 for item in items {
                     // Lists within lists are left alone: Kubernetes has none.
                     let nested = Identity::read(item)
-                        .is_ok_and(|inner| kind::treatment(&inner.api_version, &inner.kind) == Treatment::List);
+                        .is_ok_and(|inner| matches!(kind::treatment(&inner.api_version, &inner.kind), Treatment::List));
                     if !nested {
                         self.document(item);
                     }

@@ -77,6 +77,12 @@ impl Findings {
         }
     }
 
+    /// How many there are; those beyond [`FINDINGS_MAX`] are not counted.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.list.len()
+    }
+
     /// Whether the object cannot be used.
     #[must_use]
     pub fn has_errors(&self) -> bool {

@@ -5,7 +5,10 @@ use std::sync::LazyLock;
 use k8s_openapi::api::{core::v1 as core, discovery::v1 as discovery};
 use mesh::model::{Kind, code, code::Code};
 
-use super::{schema::Schema, wire};
+use super::{
+    istio::{self, IstioKind},
+    schema::Schema,
+};
 
 /// What becomes of the objects of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +21,8 @@ pub enum Treatment {
     List,
     /// They are accepted, and do nothing; the code and reason say so.
     Accepted(Code, &'static str),
+    /// They are held against the schema of their kind, and do nothing yet; the code and reason say so.
+    Checked(&'static IstioKind, Code, &'static str),
     /// Nobody knows them.
     Unknown,
 }
@@ -29,9 +34,7 @@ pub fn treatment(api_version: &str, kind: &str) -> Treatment {
     match group {
         "" if version == "v1" => core_kind(kind),
         "discovery.k8s.io" if version == "v1" && kind == "EndpointSlice" => Treatment::Compiled(Kind::EndpointSlice),
-        "networking.istio.io" if ["v1", "v1beta1", "v1alpha3"].contains(&version) => networking_kind(kind),
-        "security.istio.io" => security_kind(kind),
-        "telemetry.istio.io" | "extensions.istio.io" => istio_kind(kind),
+        _ if let Some(known) = istio::find(group, kind) => istio_kind(known, version),
         "gateway.networking.k8s.io" => gateway_api_kind(kind),
         _ if kind.ends_with("List") => Treatment::List,
         _ if is_kubernetes(group) => PLAIN,
@@ -66,9 +69,13 @@ fn core_kind(kind: &str) -> Treatment {
     }
 }
 
-fn networking_kind(kind: &str) -> Treatment {
-    let not_yet = |what| Treatment::Accepted(code::KIND_NOT_IN_FORCE, what);
-    match kind {
+fn istio_kind(kind: &'static IstioKind, version: &str) -> Treatment {
+    let not_yet = |what| Treatment::Checked(kind, code::KIND_NOT_IN_FORCE, what);
+    let not_enforced = |what| Treatment::Checked(kind, code::SECURITY_NOT_IN_FORCE, what);
+    if !kind.versions.contains(&version) {
+        return Treatment::Unknown;
+    }
+    match kind.name {
         "VirtualService" => Treatment::Compiled(Kind::VirtualService),
         "DestinationRule" => Treatment::Compiled(Kind::DestinationRule),
         "ServiceEntry" => Treatment::Compiled(Kind::ServiceEntry),
@@ -78,29 +85,11 @@ fn networking_kind(kind: &str) -> Treatment {
         "WorkloadGroup" => not_yet("is not in force yet: workloads do not register themselves"),
         "EnvoyFilter" => not_yet("is not in force yet: the configuration of proxies is not patched"),
         "ProxyConfig" => not_yet("is not in force yet: proxies start with the defaults"),
-        _ if kind.ends_with("List") => Treatment::List,
-        _ => Treatment::Unknown,
-    }
-}
-
-fn security_kind(kind: &str) -> Treatment {
-    let not_enforced = |what| Treatment::Accepted(code::SECURITY_NOT_IN_FORCE, what);
-    match kind {
         "AuthorizationPolicy" => not_enforced("is NOT enforced yet: every request is allowed"),
         "PeerAuthentication" => not_enforced("is NOT enforced yet: plain text is accepted"),
         "RequestAuthentication" => not_enforced("is NOT enforced yet: tokens are not checked"),
-        _ if kind.ends_with("List") => Treatment::List,
-        _ => Treatment::Unknown,
-    }
-}
-
-fn istio_kind(kind: &str) -> Treatment {
-    let not_yet = |what| Treatment::Accepted(code::KIND_NOT_IN_FORCE, what);
-    match kind {
         "Telemetry" => not_yet("is not in force yet: metrics, traces and logs follow the mesh configuration"),
-        "WasmPlugin" | "TrafficExtension" => not_yet("is not in force yet: proxies do not load it"),
-        _ if kind.ends_with("List") => Treatment::List,
-        _ => Treatment::Unknown,
+        _ => not_yet("is not in force yet: proxies do not load it"),
     }
 }
 
@@ -132,7 +121,7 @@ fn is_kubernetes(group: &str) -> bool {
 /// The kind that was probably meant by one that nobody knows: the right `apiVersion`, or the right spelling.
 #[must_use]
 pub fn meant(api_version: &str, kind: &str) -> Option<String> {
-    const KINDS: [(&str, &str); 20] = [
+    const OTHERS: [(&str, &str); 9] = [
         ("v1", "Service"),
         ("v1", "Pod"),
         ("v1", "Namespace"),
@@ -140,17 +129,6 @@ pub fn meant(api_version: &str, kind: &str) -> Option<String> {
         ("v1", "Node"),
         ("v1", "ConfigMap"),
         ("discovery.k8s.io/v1", "EndpointSlice"),
-        ("networking.istio.io/v1", "VirtualService"),
-        ("networking.istio.io/v1", "DestinationRule"),
-        ("networking.istio.io/v1", "ServiceEntry"),
-        ("networking.istio.io/v1", "WorkloadEntry"),
-        ("networking.istio.io/v1", "Sidecar"),
-        ("networking.istio.io/v1", "Gateway"),
-        ("networking.istio.io/v1", "EnvoyFilter"),
-        ("security.istio.io/v1", "AuthorizationPolicy"),
-        ("security.istio.io/v1", "PeerAuthentication"),
-        ("security.istio.io/v1", "RequestAuthentication"),
-        ("telemetry.istio.io/v1", "Telemetry"),
         ("apps/v1", "Deployment"),
         ("gateway.networking.k8s.io/v1", "HTTPRoute"),
     ];
@@ -159,10 +137,19 @@ pub fn meant(api_version: &str, kind: &str) -> Option<String> {
     if kind.len() > LEN_MAX || api_version.len() > LEN_MAX {
         return None;
     }
-    let distance = |name: &str| strsim::damerau_levenshtein(&kind.to_ascii_lowercase(), &name.to_ascii_lowercase());
-    KINDS
+    let folded = kind.to_ascii_lowercase();
+    let distance = |name: &str| strsim::damerau_levenshtein(&folded, &name.to_ascii_lowercase());
+    let istio = istio::ALL
         .iter()
-        .map(|(version, name)| (distance(name), strsim::damerau_levenshtein(api_version, version), version, name))
+        .flat_map(|known| known.versions.iter().map(|version| (format!("{}/{version}", known.group), known.name)));
+    let others = OTHERS.iter().map(|(version, name)| ((*version).to_owned(), *name));
+    istio
+        .chain(others)
+        .enumerate()
+        // Of versions that are equally near, the first is the newest.
+        .map(|(at, (version, name))| {
+            (distance(name), strsim::damerau_levenshtein(api_version, &version), at, version, name)
+        })
         .filter(|(far, ..)| *far <= 2)
         .min()
         .map(|(.., version, name)| format!("did you mean {name} of {version}?"))
@@ -196,14 +183,6 @@ pub fn schema(kind: Kind) -> &'static Schema {
     static POD: LazyLock<Schema> = LazyLock::new(Schema::of_kind::<core::Pod>);
     static SERVICE: LazyLock<Schema> = LazyLock::new(Schema::of_kind::<core::Service>);
     static SLICE: LazyLock<Schema> = LazyLock::new(Schema::of_kind::<discovery::EndpointSlice>);
-    static SERVICE_ENTRY: LazyLock<Schema> = LazyLock::new(Schema::of_object::<wire::service_entry::ServiceEntrySpec>);
-    static WORKLOAD_ENTRY: LazyLock<Schema> =
-        LazyLock::new(Schema::of_object::<wire::service_entry::WorkloadEntrySpec>);
-    static VIRTUAL_SERVICE: LazyLock<Schema> =
-        LazyLock::new(Schema::of_object::<wire::virtual_service::VirtualServiceSpec>);
-    static DESTINATION_RULE: LazyLock<Schema> =
-        LazyLock::new(Schema::of_object::<wire::destination_rule::DestinationRuleSpec>);
-    static SIDECAR: LazyLock<Schema> = LazyLock::new(Schema::of_object::<wire::sidecar::SidecarSpec>);
     match kind {
         Kind::MeshConfig => &CONFIG_MAP,
         Kind::Namespace => &NAMESPACE,
@@ -212,10 +191,10 @@ pub fn schema(kind: Kind) -> &'static Schema {
         Kind::Pod => &POD,
         Kind::Service => &SERVICE,
         Kind::EndpointSlice => &SLICE,
-        Kind::ServiceEntry => &SERVICE_ENTRY,
-        Kind::WorkloadEntry => &WORKLOAD_ENTRY,
-        Kind::VirtualService => &VIRTUAL_SERVICE,
-        Kind::DestinationRule => &DESTINATION_RULE,
-        Kind::Sidecar => &SIDECAR,
+        Kind::ServiceEntry => istio::SERVICE_ENTRY.schema(),
+        Kind::WorkloadEntry => istio::WORKLOAD_ENTRY.schema(),
+        Kind::VirtualService => istio::VIRTUAL_SERVICE.schema(),
+        Kind::DestinationRule => istio::DESTINATION_RULE.schema(),
+        Kind::Sidecar => istio::SIDECAR.schema(),
     }
 }

@@ -1,13 +1,17 @@
 //! Holds a tree against the schema of its kind: unknown fields, wrong types, values that are not allowed, fields that
 //! are missing; each with the field that was probably meant.
 
+mod constraint;
 mod shape;
 mod suggest;
 
 use mesh::model::code;
 
-pub use self::shape::{Fields, Schema, Shape};
 use self::suggest::Level;
+pub use self::{
+    constraint::{Breach, Constraint, EXCLUSIVE},
+    shape::{Fields, Schema, Shape},
+};
 use super::{
     finding::{Finding, Findings},
     path::Path,
@@ -23,22 +27,45 @@ pub enum Unknown {
     Warn,
 }
 
-/// Adds to `findings` all in which `root` differs from `schema`; `path` is where `root` stands in its object.
+/// Adds to `findings` all in which the shape of `root` differs from `schema`; `path` is where `root` stands in its object.
 pub fn check(schema: &Schema, root: &Node, path: Path<'_>, unknown: Unknown, findings: &mut Findings) {
-    let mut walk = Walk { schema, unknown, findings };
+    let mut walk = Walk { schema, pass: Pass::Shapes(unknown), findings };
     walk.node(&schema.root, root, path, None);
+}
+
+/// Adds to `findings` what `schema` demands of the values in `root` beyond their shape, which must be right.
+pub fn check_values(schema: &Schema, root: &Node, path: Path<'_>, findings: &mut Findings) {
+    let mut walk = Walk { schema, pass: Pass::Values, findings };
+    walk.node(&schema.root, root, path, None);
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    Shapes(Unknown),
+    Values,
 }
 
 struct Walk<'a> {
     schema: &'a Schema,
-    unknown: Unknown,
+    pass: Pass,
     findings: &'a mut Findings,
 }
 
 impl Walk<'_> {
     fn node(&mut self, shape: &Shape, node: &Node, path: Path<'_>, above: Option<&Level<'_>>) {
-        let shape = self.schema.resolve(shape);
         match (shape, &node.value) {
+            (Shape::Named(_), _) => self.node(self.schema.step(shape), node, path, above),
+            (Shape::Constrained(constraints, inner), _) => {
+                let before = self.findings.count();
+                self.node(inner, node, path, above);
+                // What is wrong inside says it better.
+                if self.pass == Pass::Values && self.findings.count() == before {
+                    for breach in constraints.iter().filter_map(|constraint| constraint.breach(node)) {
+                        let at = breach.field.as_deref().map_or(path, |name| path.field(name));
+                        self.findings.add(breach.code, at, breach.reason, breach.remedy);
+                    }
+                }
+            }
             (Shape::Any, _)
             | (Shape::Duration, Value::Text(_))
             | (Shape::IntegerOrText, Value::Text(_) | Value::Number(_))
@@ -70,8 +97,15 @@ impl Walk<'_> {
             match fields.known.get(entry.key.as_str()) {
                 Some(_) if entry.value.is_null() => {}
                 Some(shape) => self.node(shape, &entry.value, path.field(&entry.key), Some(&level)),
-                None => meant.extend(self.unknown_field(&level, &entry.key, &entry.value)),
+                None => {
+                    if let Pass::Shapes(unknown) = self.pass {
+                        meant.extend(self.unknown_field(unknown, &level, &entry.key, &entry.value));
+                    }
+                }
             }
+        }
+        if self.pass == Pass::Values {
+            return;
         }
         for name in &fields.required {
             // A field that is only misspelt is not missing too.
@@ -82,8 +116,8 @@ impl Walk<'_> {
     }
 
     /// Says that a field is unknown; returns the path of the one that was probably meant.
-    fn unknown_field(&mut self, level: &Level<'_>, key: &str, value: &Node) -> Option<String> {
-        let code = match (self.unknown, level.fields.tolerant) {
+    fn unknown_field(&mut self, unknown: Unknown, level: &Level<'_>, key: &str, value: &Node) -> Option<String> {
+        let code = match (unknown, level.fields.tolerant) {
             (_, true) => code::UNKNOWN_METADATA,
             (Unknown::Warn, false) => code::UNKNOWN_OPTION,
             (Unknown::Refuse, false) => code::UNKNOWN_FIELD,

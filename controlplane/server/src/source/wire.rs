@@ -3,15 +3,24 @@
 //! Every field that the API has is here, whether Mainsheet acts on it or not, so that a correct object is never called
 //! misspelt. The descriptions become those of the custom resource definitions.
 
+pub mod authorization_policy;
 pub mod destination_rule;
+pub mod envoy_filter;
+pub mod extension;
+pub mod gateway;
 pub mod http_route;
 pub mod mesh_config;
+pub mod peer_authentication;
+pub mod proxy_config;
+pub mod request_authentication;
+pub mod rule;
+pub mod selector;
 pub mod service_entry;
 pub mod sidecar;
+pub mod telemetry;
 pub mod traffic_policy;
 pub mod virtual_service;
-
-use std::collections::BTreeMap;
+pub mod workload_group;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -25,6 +34,7 @@ pub struct DurationText(pub String);
 /// How a string is compared; exactly one of the three, or none for "is there at all" where that is possible.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-mainsheet-exclusive" = [["exact", "prefix", "regex"]]))]
 pub struct StringMatch {
     /// Equal to this.
     pub exact: Option<String>,
@@ -50,22 +60,4 @@ pub struct PortSelector {
     /// The number, from 1 to 65535.
     #[serde(default)]
     pub number: u32,
-}
-
-/// Selects workloads by their labels.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct LabelsSelector {
-    /// Labels that a workload must have, all of them.
-    #[serde(default)]
-    pub labels: BTreeMap<String, String>,
-}
-
-/// Selects workloads by their labels, in the newer spelling.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct MatchLabelsSelector {
-    /// Labels that a workload must have, all of them.
-    #[serde(default)]
-    pub match_labels: BTreeMap<String, String>,
 }

@@ -13,7 +13,10 @@ use mesh::model::{
 use super::Conversion;
 use crate::source::{
     path::Path,
-    wire::{DurationText, LabelsSelector, MatchLabelsSelector, Percent},
+    wire::{
+        DurationText, Percent,
+        selector::{LabelsSelector, MatchLabelsSelector},
+    },
 };
 
 /// The least duration that Envoy takes for most timeouts.

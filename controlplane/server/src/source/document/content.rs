@@ -17,7 +17,7 @@ use crate::source::{
     finding::Findings,
     kind,
     path::Path,
-    schema::{self, Unknown},
+    schema::{self, Schema, Unknown},
     yaml::{Node, Value},
 };
 
@@ -39,7 +39,20 @@ pub(super) fn read(
     let mut conversion = Conversion { settings, metadata: &metadata, findings };
     let object = Maker { id, metadata: &metadata, location };
     let declared = convert(root, json, &object, &mut conversion)?;
+    if !findings.has_errors() {
+        // What an API server would refuse is refused here too; conversion has said it better where it could.
+        schema::check_values(kind::schema(id.kind), root, Path::root(), findings);
+    }
     if findings.has_errors() { None } else { Some(declared) }
+}
+
+/// Holds an object that is not converted against the schema of its kind.
+pub(super) fn check(schema: &Schema, root: &Node, findings: &mut Findings) {
+    check_duplicates(root, Path::root(), findings);
+    schema::check(schema, root, Path::root(), Unknown::Refuse, findings);
+    if !findings.has_errors() {
+        schema::check_values(schema, root, Path::root(), findings);
+    }
 }
 
 /// A key that stands twice in one mapping, anywhere in the object.

@@ -80,7 +80,7 @@ impl Identity {
         match kind::treatment(&self.api_version, &self.kind) {
             Treatment::Compiled(kind) => Some(kind),
             Treatment::ConfigMap => Some(Kind::MeshConfig),
-            Treatment::List | Treatment::Accepted(..) | Treatment::Unknown => None,
+            Treatment::List | Treatment::Accepted(..) | Treatment::Checked(..) | Treatment::Unknown => None,
         }
     }
 

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value as Json};
 
+use super::constraint::{self, Constraint};
+
 /// What a value may be.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Shape {
     /// Anything.
     Any,
@@ -38,6 +40,8 @@ pub enum Shape {
     Object(Fields),
     /// The shape of this name.
     Named(String),
+    /// Such a value that satisfies all of these.
+    Constrained(Vec<Constraint>, Box<Self>),
 }
 
 impl Shape {
@@ -45,7 +49,7 @@ impl Shape {
     #[must_use]
     pub fn noun(&self) -> &'static str {
         match self {
-            Self::Any | Self::Named(_) => "anything",
+            Self::Any | Self::Named(_) | Self::Constrained(..) => "anything",
             Self::Text { .. } => "text",
             Self::Duration => "a duration",
             Self::Integer { .. } => "a whole number",
@@ -59,7 +63,7 @@ impl Shape {
 }
 
 /// The fields of a mapping.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct Fields {
     /// Those it may have.
     pub known: BTreeMap<String, Shape>,
@@ -111,6 +115,15 @@ impl Schema {
         schema.with_metadata()
     }
 
+    /// The same, where an object without a `spec` means something too.
+    #[must_use]
+    pub fn with_optional_spec(mut self) -> Self {
+        if let Shape::Object(fields) = &mut self.root {
+            fields.required.clear();
+        }
+        self
+    }
+
     /// The schema of a kind of Kubernetes itself.
     #[must_use]
     pub fn of_kind<T: JsonSchema>() -> Self {
@@ -134,10 +147,22 @@ impl Schema {
         self
     }
 
-    /// The shape that a name stands for; every other shape is itself.
+    /// The shape that this one is when names are followed and constraints set aside.
     #[must_use]
     pub fn resolve<'a>(&'a self, shape: &'a Shape) -> &'a Shape {
-        // Names stand for shapes, not for names, so that one step is enough.
+        /// Names stand for constrained shapes, and fields for constrained names: more steps there are not.
+        const STEPS_MAX: usize = 8;
+        (0..STEPS_MAX).fold(
+            shape,
+            |shape, _| {
+                if let Shape::Constrained(_, inner) = shape { inner } else { self.step(shape) }
+            },
+        )
+    }
+
+    /// The shape that a name stands for; every other shape is itself.
+    #[must_use]
+    pub fn step<'a>(&'a self, shape: &'a Shape) -> &'a Shape {
         if let Shape::Named(name) = shape { self.named.get(name).unwrap_or(&Shape::Any) } else { shape }
     }
 }
@@ -148,6 +173,12 @@ fn generator() -> SchemaGenerator {
 
 fn read(schema: &Json) -> Shape {
     let Some(object) = schema.as_object() else { return Shape::Any };
+    let constraints = constraint::read(object);
+    let shape = read_shape(object);
+    if constraints.is_empty() { shape } else { Shape::Constrained(constraints, Box::new(shape)) }
+}
+
+fn read_shape(object: &Map<String, Json>) -> Shape {
     if let Some(name) = object.get("$ref").and_then(Json::as_str).and_then(|name| name.strip_prefix("#/definitions/")) {
         return Shape::Named(name.to_owned());
     }
@@ -225,6 +256,7 @@ fn read_object(object: &Map<String, Json>) -> Shape {
     match object.get("additionalProperties") {
         Some(inner @ Json::Object(_)) => Shape::Map(Box::new(read(inner))),
         Some(Json::Bool(true)) => Shape::Map(Box::new(Shape::Any)),
+        _ if object.contains_key("x-kubernetes-preserve-unknown-fields") => Shape::Map(Box::new(Shape::Any)),
         _ if fields.known.is_empty() => Shape::Any,
         _ => Shape::Object(fields),
     }

@@ -80,7 +80,7 @@ fn fits(schema: &Schema, fields: &Fields, key: &str, value: &Node) -> bool {
 
 fn could_be(shape: &Shape, value: &Node) -> bool {
     match (shape, &value.value) {
-        (Shape::Any | Shape::Named(_), _) | (_, Value::Null) => true,
+        (Shape::Any | Shape::Named(_) | Shape::Constrained(..), _) | (_, Value::Null) => true,
         (
             Shape::Text { .. } | Shape::Duration | Shape::IntegerOrText,
             Value::Text(_) | Value::Number(_) | Value::Bool(_),

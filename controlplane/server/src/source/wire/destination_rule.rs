@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{MatchLabelsSelector, traffic_policy::TrafficPolicy};
+use super::{selector::MatchLabelsSelector, traffic_policy::TrafficPolicy};
 
 /// Subsets of a service, and how its traffic is handled once it is decided where it goes.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{DurationText, Percent, StringMatch, virtual_service::Destination};
+use super::{DurationText, Percent, StringMatch, rule, virtual_service::Destination};
 
 /// A rule for HTTP: when it holds, and what then happens.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
@@ -28,6 +28,7 @@ pub struct HttpRoute {
     /// What is rewritten before the request goes on.
     pub rewrite: Option<HttpRewrite>,
     /// How long the whole request may take, retries included: `0.5s`. Not given, or `0s`, it is without end.
+    #[schemars(extend("x-kubernetes-validations" = [rule::DURATION]))]
     pub timeout: Option<DurationText>,
     /// When and how often a failed request is tried again.
     pub retries: Option<HttpRetry>,
@@ -40,8 +41,10 @@ pub struct HttpRoute {
     pub mirrors: Vec<HttpMirrorPolicy>,
     /// Deprecated: the share of requests that `mirror` copies, as a whole percentage.
     #[serde(rename = "mirror_percent")]
+    #[schemars(extend("nullable" = true))]
     pub mirror_percent_old: Option<u32>,
     /// Deprecated: the share of requests that `mirror` copies, as a whole percentage.
+    #[schemars(extend("nullable" = true))]
     pub mirror_percent: Option<u32>,
     /// The share of requests that `mirror` copies; all, when not given.
     pub mirror_percentage: Option<Percent>,
@@ -130,6 +133,7 @@ pub struct HeaderOperations {
 /// Sends the caller elsewhere.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-mainsheet-exclusive" = [["port", "derivePort"]]))]
 pub struct HttpRedirect {
     /// The path, in place of the whole one.
     pub uri: Option<String>,
@@ -170,10 +174,12 @@ pub struct HttpDirectResponse {
 /// The body of an answer; one of the two.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-mainsheet-exclusive" = [["string", "bytes"]]))]
 pub struct HttpBody {
     /// As text.
     pub string: Option<String>,
     /// As base64.
+    #[schemars(extend("format" = "byte"))]
     pub bytes: Option<String>,
 }
 
@@ -217,14 +223,18 @@ pub struct HttpRetry {
     /// How often; 0 turns retries off.
     pub attempts: Option<i32>,
     /// How long each try may take; at least 1ms.
+    #[schemars(extend("x-kubernetes-validations" = [rule::DURATION]))]
     pub per_try_timeout: Option<DurationText>,
     /// Conditions, separated by commas: Envoy's names, or status codes.
     pub retry_on: Option<String>,
     /// Whether endpoints in other localities are tried too.
+    #[schemars(extend("nullable" = true))]
     pub retry_remote_localities: Option<bool>,
     /// Whether endpoints that have failed are avoided; they are, when not given.
+    #[schemars(extend("nullable" = true))]
     pub retry_ignore_previous_hosts: Option<bool>,
     /// How long to wait before the first retry; later ones wait longer.
+    #[schemars(extend("x-kubernetes-validations" = [rule::DURATION]))]
     pub backoff: Option<DurationText>,
 }
 
@@ -241,12 +251,15 @@ pub struct HttpFaultInjection {
 /// An injected delay.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-mainsheet-exclusive" = [["fixedDelay", "exponentialDelay"]]))]
 pub struct FaultDelay {
     /// Deprecated: the share of requests, as a whole percentage.
     pub percent: Option<i32>,
     /// How long; at least 1ms.
+    #[schemars(extend("x-kubernetes-validations" = [rule::DURATION]))]
     pub fixed_delay: Option<DurationText>,
     /// Has no meaning.
+    #[schemars(extend("x-kubernetes-validations" = [rule::DURATION]))]
     pub exponential_delay: Option<DurationText>,
     /// The share of requests; without it no request is delayed.
     pub percentage: Option<Percent>,
@@ -255,6 +268,7 @@ pub struct FaultDelay {
 /// An injected answer; one of the two statuses.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-mainsheet-exclusive" = [["httpStatus", "grpcStatus", "http2Error"]]))]
 pub struct FaultAbort {
     /// The HTTP status.
     pub http_status: Option<i32>,
@@ -296,8 +310,10 @@ pub struct CorsPolicy {
     #[serde(default)]
     pub expose_headers: Vec<String>,
     /// How long the answer to a preflight may be remembered.
+    #[schemars(extend("x-kubernetes-validations" = [rule::DURATION]))]
     pub max_age: Option<DurationText>,
     /// Whether they may send credentials.
+    #[schemars(extend("nullable" = true))]
     pub allow_credentials: Option<bool>,
     /// What happens to preflights of other origins.
     pub unmatched_preflights: Option<UnmatchedPreflights>,

@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{LabelsSelector, traffic_policy::ConnectionPoolSettings, virtual_service::Destination};
+use super::{
+    gateway::ServerTlsSettings, selector::LabelsSelector, traffic_policy::ConnectionPoolSettings,
+    virtual_service::Destination,
+};
 
 /// What the proxies of a namespace, or of some workloads, import, and what they let in.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
@@ -36,7 +39,7 @@ pub struct IngressListener {
     /// Where the application answers: `127.0.0.1:PORT`, `0.0.0.0:PORT` or `unix:///path`.
     pub default_endpoint: Option<String>,
     /// TLS that the listener terminates.
-    pub tls: Option<serde_json::Value>,
+    pub tls: Option<ServerTlsSettings>,
     /// Limits of connections.
     pub connection_pool: Option<ConnectionPoolSettings>,
 }
@@ -52,7 +55,6 @@ pub struct EgressListener {
     /// Whether traffic is captured for it.
     pub capture_mode: Option<CaptureMode>,
     /// What is imported: `namespace/host`, where the namespace may be `*`, `.` or `~` and the host `*`.
-    #[serde(default)]
     pub hosts: Vec<String>,
 }
 

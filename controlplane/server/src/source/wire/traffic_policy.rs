@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{DurationText, Percent, PortSelector};
+use super::{DurationText, PortSelector, rule};
 
 /// How traffic to a destination is handled.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
@@ -21,6 +21,7 @@ pub struct TrafficPolicy {
     pub tls: Option<ClientTlsSettings>,
     /// Settings for single ports, which replace those above as a whole.
     #[serde(default)]
+    #[schemars(length(max = 4096))]
     pub port_level_settings: Vec<PortTrafficPolicy>,
     /// TCP over HTTP `CONNECT` or `POST`.
     pub tunnel: Option<TunnelSettings>,
@@ -49,6 +50,7 @@ pub struct PortTrafficPolicy {
 /// How an endpoint is chosen; `simple` or `consistentHash`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-mainsheet-exclusive" = [["simple", "consistentHash"]]))]
 pub struct LoadBalancerSettings {
     /// One of the usual algorithms.
     pub simple: Option<SimpleLb>,
@@ -59,6 +61,7 @@ pub struct LoadBalancerSettings {
     /// Zone-aware routing by the proxy itself.
     pub zone_aware_lb_setting: Option<ZoneAwareLbSetting>,
     /// Deprecated: how long a new endpoint is warmed up.
+    #[schemars(extend("x-kubernetes-validations" = [rule::DURATION]))]
     pub warmup_duration_secs: Option<DurationText>,
     /// A new endpoint gets its share by and by.
     pub warmup: Option<WarmupConfiguration>,
@@ -85,6 +88,7 @@ pub enum SimpleLb {
 /// Consistent hashing; one key, and at most one of `ringHash` and `maglev`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-mainsheet-exclusive" = [["httpHeaderName", "httpCookie", "useSourceIp", "httpQueryParameterName"], ["ringHash", "maglev"]]))]
 pub struct ConsistentHashLb {
     /// The key is the value of this header.
     pub http_header_name: Option<String>,
@@ -107,6 +111,7 @@ pub struct ConsistentHashLb {
 #[serde(rename_all = "camelCase")]
 pub struct HttpCookie {
     /// Its name.
+    #[schemars(required)]
     pub name: Option<String>,
     /// The path that it is set for.
     pub path: Option<String>,
@@ -122,6 +127,7 @@ pub struct HttpCookie {
 #[serde(rename_all = "camelCase")]
 pub struct CookieAttribute {
     /// Its name, as `SameSite`.
+    #[schemars(required)]
     pub name: Option<String>,
     /// Its value; none for those that have none.
     pub value: Option<String>,
@@ -157,6 +163,7 @@ pub struct LocalityLbSetting {
     #[serde(default)]
     pub failover_priority: Vec<String>,
     /// Whether any of this holds; it does, when not given.
+    #[schemars(extend("nullable" = true))]
     pub enabled: Option<bool>,
 }
 
@@ -186,6 +193,7 @@ pub struct Failover {
 #[serde(rename_all = "camelCase")]
 pub struct ZoneAwareLbSetting {
     /// Whether it is on.
+    #[schemars(extend("nullable" = true))]
     pub enabled: Option<bool>,
     /// Which region takes over for which.
     #[serde(default)]
@@ -194,6 +202,7 @@ pub struct ZoneAwareLbSetting {
     #[serde(default)]
     pub failover_priority: Vec<String>,
     /// Endpoints that the service must have for it.
+    #[schemars(range(min = 1, max = 4294967295_u32), extend("nullable" = true))]
     pub min_cluster_size: Option<u64>,
 }
 
@@ -202,10 +211,13 @@ pub struct ZoneAwareLbSetting {
 #[serde(rename_all = "camelCase")]
 pub struct WarmupConfiguration {
     /// How long it takes.
+    #[schemars(required, extend("x-kubernetes-validations" = [rule::DURATION]))]
     pub duration: Option<DurationText>,
     /// The share at the start, in percent of the full one.
+    #[schemars(range(min = 0.0, max = 100.0), extend("nullable" = true))]
     pub minimum_percent: Option<f64>,
     /// How steep: 1 is linear.
+    #[schemars(range(min = 0.0), extend("nullable" = true))]
     pub aggression: Option<f64>,
 }
 
@@ -226,10 +238,12 @@ pub struct TcpSettings {
     /// Connections at most.
     pub max_connections: Option<i32>,
     /// How long a connect may take; at least 1ms.
+    #[schemars(extend("x-kubernetes-validations" = [rule::DURATION]))]
     pub connect_timeout: Option<DurationText>,
     /// Keep-alive of connections.
     pub tcp_keepalive: Option<TcpKeepalive>,
     /// How long a connection may live.
+    #[schemars(extend("x-kubernetes-validations" = [rule::DURATION]))]
     pub max_connection_duration: Option<DurationText>,
     /// How long a connection may be idle.
     pub idle_timeout: Option<DurationText>,
@@ -242,8 +256,10 @@ pub struct TcpKeepalive {
     /// Probes without an answer before the connection counts as lost.
     pub probes: Option<u32>,
     /// How long idle before the first probe.
+    #[schemars(extend("x-kubernetes-validations" = [rule::DURATION]))]
     pub time: Option<DurationText>,
     /// How long between probes.
+    #[schemars(extend("x-kubernetes-validations" = [rule::DURATION]))]
     pub interval: Option<DurationText>,
 }
 
@@ -260,6 +276,7 @@ pub struct HttpSettings {
     /// Retries under way at most.
     pub max_retries: Option<i32>,
     /// How long a connection may be idle.
+    #[schemars(extend("x-kubernetes-validations" = [rule::DURATION]))]
     pub idle_timeout: Option<DurationText>,
     /// Whether HTTP/1.1 is carried over HTTP/2.
     pub h2_upgrade_policy: Option<H2UpgradePolicy>,
@@ -288,8 +305,10 @@ pub enum H2UpgradePolicy {
 #[serde(rename_all = "camelCase")]
 pub struct Http2KeepAlive {
     /// How long between pings.
+    #[schemars(extend("x-kubernetes-validations" = [rule::DURATION]))]
     pub interval: Option<DurationText>,
     /// How long to wait for the answer.
+    #[schemars(extend("x-kubernetes-validations" = [rule::DURATION]))]
     pub timeout: Option<DurationText>,
 }
 
@@ -302,15 +321,20 @@ pub struct OutlierDetection {
     /// Count failures to connect apart.
     pub split_external_local_origin_errors: Option<bool>,
     /// Failures to connect in a row, when they are counted apart.
+    #[schemars(extend("nullable" = true))]
     pub consecutive_local_origin_failures: Option<u32>,
     /// Answers 502, 503 and 504 in a row; 0 turns this off.
+    #[schemars(extend("nullable" = true))]
     pub consecutive_gateway_errors: Option<u32>,
     /// Answers of the 500s in a row; 0 turns this off.
     #[serde(rename = "consecutive5xxErrors")]
+    #[schemars(extend("nullable" = true))]
     pub consecutive_5xx_errors: Option<u32>,
     /// How often endpoints are looked at; at least 1ms.
+    #[schemars(extend("x-kubernetes-validations" = [rule::DURATION]))]
     pub interval: Option<DurationText>,
     /// How long an endpoint is set aside the first time.
+    #[schemars(extend("x-kubernetes-validations" = [rule::DURATION]))]
     pub base_ejection_time: Option<DurationText>,
     /// How many endpoints may be set aside, in percent.
     pub max_ejection_percent: Option<i32>,
@@ -318,7 +342,8 @@ pub struct OutlierDetection {
     pub min_health_percent: Option<i32>,
     /// Status codes that count as errors.
     #[serde(default)]
-    pub outlier_detection_http_error_codes: Vec<String>,
+    #[schemars(inner(range(min = 100, max = 599)))]
+    pub outlier_detection_http_error_codes: Vec<u32>,
 }
 
 /// TLS towards the destination.
@@ -341,6 +366,7 @@ pub struct ClientTlsSettings {
     /// The server name to ask for.
     pub sni: Option<String>,
     /// Do not check the server's certificate.
+    #[schemars(extend("nullable" = true))]
     pub insecure_skip_verify: Option<bool>,
     /// The file of revoked certificates.
     pub ca_crl: Option<String>,
@@ -367,8 +393,10 @@ pub struct TunnelSettings {
     /// `CONNECT` or `POST`.
     pub protocol: Option<String>,
     /// The host that the tunnel leads to.
+    #[schemars(required)]
     pub target_host: Option<String>,
     /// The port that the tunnel leads to.
+    #[schemars(required)]
     pub target_port: Option<u32>,
 }
 
@@ -394,7 +422,8 @@ pub enum ProxyProtocolVersion {
 #[serde(rename_all = "camelCase")]
 pub struct RetryBudget {
     /// The share, in percent; 20 when not given.
-    pub percent: Option<Percent>,
+    #[schemars(range(min = 0.0, max = 100.0), extend("nullable" = true))]
+    pub percent: Option<f64>,
     /// Retries that may be under way in any case; 3 when not given.
     pub min_retry_concurrency: Option<u32>,
     /// The time over which requests are counted.

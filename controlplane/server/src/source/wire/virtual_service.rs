@@ -37,7 +37,7 @@ pub struct VirtualServiceSpec {
 #[serde(rename_all = "camelCase")]
 pub struct TlsRoute {
     /// When the rule holds: any of these.
-    #[serde(rename = "match", default)]
+    #[serde(rename = "match")]
     pub matches: Vec<TlsMatch>,
     /// Where connections go, by weight.
     #[serde(default)]

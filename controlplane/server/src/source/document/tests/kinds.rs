@@ -250,7 +250,7 @@ fn kinds_that_are_not_compiled_are_accepted_and_said() {
         let found =
             reading(&format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: a}}\nspec: {{any: thing}}\n"));
         assert!(found.items.is_empty() && !found.unreadable);
-        found.problems[0].to_string()
+        found.problems.last().unwrap().to_string()
     };
     assert_eq!(said("apps/v1", "Deployment"), "info: Deployment a: has no part in the mesh [a.yaml:1:1]");
     assert!(said("v1", "ConfigMap").starts_with("info"));
@@ -267,6 +267,56 @@ fn kinds_that_are_not_compiled_are_accepted_and_said() {
     assert!(said("networking.istio.io/v1alpha1", "VirtualService").contains("did you mean VirtualService of"));
     assert_eq!(kind::treatment("example.com/v1", "Thing"), Treatment::Unknown);
     assert_eq!(kind::treatment("v1", "Service"), Treatment::Compiled(Kind::Service));
+}
+
+#[test]
+fn kinds_that_are_not_in_force_are_held_against_their_schemas() {
+    let head = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a}\n";
+    let found = reading(&format!("{head}spec: {{rules: [{{from: [{{source: {{namespace: [b]}}}}]}}]}}\n"));
+    assert!(found.items.is_empty() && !found.unreadable);
+    let found: Vec<String> = found.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        found,
+        [
+            "error: AuthorizationPolicy a: spec.rules[0].from[0].source.namespace: unknown field (did you mean \
+             spec.rules[0].from[0].source.namespaces?) [a.yaml:4:34]",
+            "warning: AuthorizationPolicy a: is NOT enforced yet: every request is allowed [a.yaml:1:1]",
+        ]
+    );
+    let rest = "spec: {selector: {matchLabels: {a: b}}, targetRefs: [{kind: Service, name: a}]}\n";
+    let found = problems(&format!("{head}{rest}"));
+    assert!(
+        found[0].contains("spec.targetRefs: excludes selector, which is given too (keep one of the two)"),
+        "{found:?}"
+    );
+    assert_eq!(problems(head).len(), 1, "a policy without a spec allows nothing, and means it");
+}
+
+#[test]
+fn a_version_that_is_not_served_is_none() {
+    let text = "apiVersion: networking.istio.io/v1\nkind: EnvoyFilter\nmetadata: {name: a}\nspec: {}\n";
+    assert!(problems(text)[0].contains("did you mean EnvoyFilter of networking.istio.io/v1alpha3?"));
+}
+
+#[test]
+fn every_rule_of_the_schemas_is_in_the_table() {
+    // A rule that is not found by its expression would be left out of what files are held against, in silence.
+    let schemas: Vec<String> = crate::source::istio::ALL
+        .iter()
+        .map(|kind| {
+            kind.spec_json(
+                &mut schemars::generate::SchemaSettings::draft07()
+                    .with(|s| s.inline_subschemas = true)
+                    .into_generator(),
+            )
+            .to_string()
+        })
+        .collect();
+    for rule in crate::source::wire::rule::TABLE {
+        let cel = serde_json::to_string(rule.cel).unwrap();
+        assert!(schemas.iter().any(|schema| schema.contains(&cel)), "no schema has {cel}");
+        assert!(std::ptr::eq(crate::source::wire::rule::find(rule.cel).unwrap(), rule), "two rules have {cel}");
+    }
 }
 
 #[test]
