@@ -143,7 +143,9 @@ impl Automaton {
     fn nack(&self, kind: ResourceType, Culprit { suspect, error }: Culprit) -> Nack {
         let resource = self.target.of(kind).get(&suspect.name).filter(|resource| resource.version == suspect.version);
         let provenance = resource.map(|resource| resource.provenance.clone()).unwrap_or_default();
-        Nack { kind, resource: suspect.name, version: suspect.version, provenance, error }
+        let refused = self.lanes.of(kind).last_error.as_ref().map_or(0, |error| error.nonce);
+        let nonce = Nonce::new(kind, refused);
+        Nack { kind, resource: suspect.name, version: suspect.version, nonce, provenance, error }
     }
 
     fn subscribe(&mut self, kind: ResourceType, names: Names, claim: Claim) -> Subscription {
@@ -247,6 +249,7 @@ impl Automaton {
             }
         }
         lane.acked = Some(lane.sent.digest());
+        lane.is_replaced = kind == ResourceType::Listener;
         lane.share(target.of(kind));
         self.is_resumed = true;
     }
@@ -264,13 +267,16 @@ impl Automaton {
 
     /// Forgets the older versions of listeners that are at work.
     fn settle_listeners(&mut self) {
-        if self.lanes.listener.retired.is_empty() {
+        let is_replaced = self.lanes.listener.is_replaced;
+        if self.lanes.listener.retired.is_empty() && !is_replaced {
             return;
         }
         let mut retired = std::mem::take(&mut self.lanes.listener.retired);
         let order = self.order();
         retired.retain(|listener, _| !order.has_routes(listener));
-        self.lanes.listener.retired = retired;
+        let is_replaced = is_replaced && order.may_be_replacing();
+        let lane = &mut self.lanes.listener;
+        (lane.retired, lane.is_replaced) = (retired, is_replaced);
     }
 }
 

@@ -53,6 +53,8 @@ pub struct References {
     pub routes: Vec<Arc<str>>,
     /// The load assignment that a cluster asks for.
     pub endpoints: Option<Arc<str>>,
+    /// Whether a cluster asks name servers before it serves.
+    pub resolves: bool,
 }
 
 /// One encoded resource. Its bytes are made once and shared by every stream, in both protocols.
