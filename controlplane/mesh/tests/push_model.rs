@@ -145,6 +145,11 @@ fn a_stream_may_break_twice() {
 }
 
 #[test]
+fn a_stream_may_break_twice_while_the_target_moves_and_comes_back() {
+    holds("there and back, twice", there_and_back(), |case| case.reconnects = 2);
+}
+
+#[test]
 fn a_proxy_that_starts_anew_gets_everything() {
     holds("restart", there_and_back()[..2].to_vec(), |case| case.restarts = 1);
 }

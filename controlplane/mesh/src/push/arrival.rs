@@ -8,7 +8,7 @@ use std::{
 use proto::type_url::ResourceType;
 
 use super::{
-    Automaton, Protocol, Received, Refusal, Reply, Request, Subscription, error_text,
+    Automaton, Protocol, Received, Refusal, Reply, Request, Subscription, bridge, error_text,
     interest::{Shift, is_complete},
     lane::{Foreign, Holding},
     nonce::Nonce,
@@ -135,6 +135,7 @@ impl Automaton {
         claim: Claim,
     ) -> Received {
         let subscription = self.subscribe(kind, names, claim);
+        self.ask_for_clusters(kind);
         self.settle_listeners();
         let quarantined = culprits.into_iter().map(|culprit| self.nack(kind, culprit)).collect();
         Received { kind, reply, subscription, quarantined }
@@ -172,6 +173,17 @@ impl Automaton {
         let wildcard = self.lanes.of(kind).interest.wildcard;
         let unsubscribed = shift.dropped.len() + shift.loosened.len();
         Subscription::Changed { subscribed: shift.added.len(), unsubscribed, wildcard }
+    }
+
+    /// Asks for clusters in the proxy's place, if it came back with placeholders that warm: it does not ask while anything
+    /// warms, but takes what it is sent.
+    fn ask_for_clusters(&mut self, kind: ResourceType) {
+        let names = &self.lanes.endpoint.interest.names;
+        let has_placeholders = || names.iter().any(|name| bridge::is_of_placeholder(name));
+        let may_ask = kind == ResourceType::Endpoint && self.protocol == Protocol::StateOfTheWorld;
+        if may_ask && !self.lanes.cluster.interest.began && has_placeholders() {
+            self.subscribe(ResourceType::Cluster, Names::Replace(Vec::new()), Claim::Digest(String::new()));
+        }
     }
 
     /// Makes due what a changed subscription asks for, and forgets what it drops.

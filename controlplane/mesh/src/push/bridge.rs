@@ -38,9 +38,12 @@ use super::{
 };
 use crate::snapshot::{References, Resource};
 
+/// What the name of a placeholder's endpoints begins with. They have a name of their own, lest the endpoints of the cluster
+/// that it keeps make it warm; and so that a proxy which loses us meanwhile tells the next one that it has a placeholder.
+const ENDPOINTS_PREFIX: &str = "placeholder|";
 /// Seconds for which a placeholder warms at most. Then it takes the place of the cluster that it kept, as if that had been
 /// removed: a proxy that loses us meanwhile would else wait for ever, and ask for no other clusters.
-const WARMING_SECONDS: i64 = 5;
+const WARMING_SECONDS: i64 = 15;
 
 impl Automaton {
     /// Whether something waits for what the proxy says first on its stream. The owner has to say when nothing more
@@ -62,6 +65,7 @@ impl Automaton {
         let names: Vec<Arc<str>> = self.lanes.endpoint.interest.names.iter().cloned().collect();
         let lane = &mut self.lanes.cluster;
         for name in names {
+            let name = name.strip_prefix(ENDPOINTS_PREFIX).map_or_else(|| Arc::clone(&name), Arc::from);
             lane.want(&name, false, after);
             lane.foreign.insert(name, Foreign::Held);
         }
@@ -139,12 +143,18 @@ impl Order<'_> {
 
 /// Whether a cluster is a placeholder: all that is compiled was made by something.
 pub(super) fn is_placeholder(cluster: &Resource) -> bool {
-    cluster.provenance.is_empty() && cluster.references.endpoints.as_ref() == Some(&cluster.name)
+    cluster.provenance.is_empty() && cluster.references.endpoints.as_deref().is_some_and(is_of_placeholder)
+}
+
+/// Whether a proxy that asks for these endpoints warms a placeholder.
+pub(super) fn is_of_placeholder(endpoints: &str) -> bool {
+    endpoints.starts_with(ENDPOINTS_PREFIX)
 }
 
 /// A cluster that never becomes warm, to keep the one of that name at work. Should it come to work all the same, it takes
 /// no request: what the one before was told about encryption is not known here.
 pub(super) fn placeholder(name: &Arc<str>) -> Resource {
+    let endpoints: Arc<str> = format!("{ENDPOINTS_PREFIX}{name}").into();
     let source = ConfigSource {
         config_source_specifier: Some(ConfigSourceSpecifier::Ads(AggregatedConfigSource::default())),
         initial_fetch_timeout: Some(Duration { seconds: WARMING_SECONDS, nanos: 0 }),
@@ -158,10 +168,10 @@ pub(super) fn placeholder(name: &Arc<str>) -> Resource {
             thresholds: [RoutingPriority::Default, RoutingPriority::High].map(closed).to_vec(),
             ..CircuitBreakers::default()
         }),
-        eds_cluster_config: Some(EdsClusterConfig { eds_config: Some(source), service_name: name.to_string() }),
+        eds_cluster_config: Some(EdsClusterConfig { eds_config: Some(source), service_name: endpoints.to_string() }),
         ..Cluster::default()
     };
-    let references = References { endpoints: Some(Arc::clone(name)), ..References::default() };
+    let references = References { endpoints: Some(endpoints), ..References::default() };
     let parts = [cluster.encode_to_vec().into()];
     Resource::encode(ResourceType::Cluster, Arc::clone(name), &parts, references, Vec::new())
 }
@@ -182,11 +192,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_placeholder_waits_for_endpoints_under_the_name_of_the_cluster_but_not_for_ever() {
+    fn a_placeholder_waits_for_endpoints_that_nobody_sends_but_not_for_ever_and_takes_no_requests() {
         let resource = placeholder(&"outbound|80||web.shop.svc.cluster.local".into());
         let cluster = Cluster::decode(resource.message()).unwrap();
         let eds = cluster.eds_cluster_config.unwrap();
-        assert_eq!((cluster.name.as_str(), eds.service_name.as_str()), (&*resource.name, &*resource.name));
+        assert!(is_placeholder(&resource) && is_of_placeholder(&eds.service_name));
+        assert_eq!(cluster.name, *resource.name);
         assert!(eds.eds_config.unwrap().initial_fetch_timeout.unwrap().seconds > 0);
         let limits = cluster.circuit_breakers.unwrap().thresholds;
         assert!(limits.len() == 2 && limits.iter().all(|limit| limit.max_requests == Some(0)));

@@ -14,7 +14,7 @@ use proto::type_url::ResourceType;
 
 use super::{
     Lanes, Protocol,
-    bridge::{is_placeholder, placeholder},
+    bridge::placeholder,
     interest::is_complete,
     lane::{Due, Lane},
 };
@@ -130,9 +130,6 @@ impl Order<'_> {
     fn cluster_was_sent(&self, name: &str) -> bool {
         let lane = &self.lanes.cluster;
         let cluster = self.target.of(ResourceType::Cluster).get(name);
-        if lane.sent.get(name).is_some_and(|cluster| is_placeholder(cluster)) {
-            return false;
-        }
         !lane.interest.wildcard
             || cluster.is_none_or(|cluster| {
                 cluster.references.endpoints.as_deref() != Some(name) || lane.may_hold(name) || lane.refuses(cluster)

@@ -187,6 +187,21 @@ fn a_cluster_of_which_only_the_name_is_known_stays_until_no_route_of_the_proxy_c
 }
 
 #[test]
+fn a_proxy_that_lost_its_stream_with_a_placeholder_is_sent_clusters_though_it_does_not_ask() {
+    let mut proxy = Proxy::new(SOTW, &shop());
+    let old = "0000000000000001";
+    proxy.comes_back_at(Endpoint, &["v1", "placeholder|v1", "placeholder|v9"], old);
+    proxy.comes_back_at(Listener, &[], old);
+    proxy.comes_back_at(Route, &["web"], old);
+    proxy.gets(Cluster, &["v1", "v9"], &[]);
+    proxy.takes(Endpoint, &["v1"]);
+    proxy.takes(Listener, &["in"]);
+    proxy.takes(Route, &["web"]);
+    proxy.takes(Cluster, &["v1"]);
+    proxy.gets_nothing();
+}
+
+#[test]
 fn another_change_does_not_wait_for_the_answer_about_placeholders() {
     let mut proxy = reopened();
     let bridge = proxy.gets(Cluster, &["v1", "v2"], &[]);

@@ -50,7 +50,7 @@ impl Slot {
     }
 
     /// Whether it takes requests. A placeholder at work does not; nothing in the mesh made it.
-    fn serves(&self) -> bool {
+    pub(crate) fn serves(&self) -> bool {
         self.active.as_ref().is_some_and(|active| !active.provenance.is_empty())
     }
 

@@ -208,7 +208,10 @@ impl Case {
                 state.is_excused = true;
             }
         }
-        let is_over = |state: &State| state.on_the_way.is_empty() && self.misses(state).is_none();
+        let is_over = |state: &State| {
+            let has_placeholder = !state.envoy.clusters.values().all(Slot::serves);
+            state.on_the_way.is_empty() && self.misses(state).is_none() && !has_placeholder
+        };
         state.is_excused = state.is_excused && !is_over(&state);
         Some(state)
     }
