@@ -119,7 +119,7 @@ fn a_changed_cluster_is_refused_after_the_stream_broke() {
     let [v2, e2] = reviews("v2");
     let inbound = listener("in", 1).route("web");
     let targets = vec![
-        snapshot([v1.clone(), e1.clone(), inbound.clone(), route("web", 1).to("v1")]),
+        snapshot([v1, e1.clone(), inbound.clone(), route("web", 1).to("v1")]),
         snapshot([cluster("v1", 2), e1, v2, e2, inbound, route("web", 2).to("v1").to("v2")]),
     ];
     let bad = vec![bad(&cluster("v1", 2).build(), Badness::Alone)];

@@ -18,7 +18,9 @@ use tokio::{
 };
 
 use crate::{
-    ads, dispatch, http,
+    ads,
+    cli::arguments,
+    dispatch, http,
     metrics::Metrics,
     shutdown,
     source::{self, Settings, Update},
@@ -32,13 +34,13 @@ const GRACE: Duration = Duration::from_secs(5);
 #[group(id = "server")]
 pub struct Args {
     /// The directory with the objects of the mesh: every *.yaml, *.yml and *.json in it
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = source::existing_directory)]
     pub config_dir: PathBuf,
     /// Where proxies connect, in plain text; a loopback address
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15010")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15010", value_parser = arguments::loopback)]
     pub xds_address: SocketAddr,
     /// Where health, metrics and debug pages are served, in plain text; a loopback address
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15014")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15014", value_parser = arguments::loopback)]
     pub http_address: SocketAddr,
 }
 
@@ -47,9 +49,6 @@ pub struct Args {
 /// # Errors
 /// When it cannot start, or the owner of the mesh has died.
 pub async fn run(args: &Args) -> anyhow::Result<()> {
-    loopback("--xds-address", args.xds_address)?;
-    loopback("--http-address", args.http_address)?;
-    directory(args)?;
     let xds = bound("--xds-address", args.xds_address, ads::bind(args.xds_address))?;
     let http = bound("--http-address", args.http_address, TcpListener::bind(args.http_address).await)?;
     let mut terminated = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
@@ -59,7 +58,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     let mesh = dispatch::start(Arc::clone(&metrics)).context("no thread for the owner of the mesh")?;
     let proxies = Arc::new(ads::Proxies::default());
     let (trigger, shutdown) = shutdown::channel();
-    let (found, of_source) = watch::channel(Vec::new());
+    let (found, of_source) = watch::channel(Arc::default());
     let (problems, reported) = watch::channel(Arc::new(Vec::new()));
     tokio::spawn(report::run(of_source, mesh.clone(), problems, Arc::clone(&metrics)));
     let service = ads::Service::new(mesh.clone(), Arc::clone(&metrics), Arc::clone(&proxies), shutdown.clone(), now);
@@ -98,7 +97,11 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// Hands every change of the files over to the owner of the mesh, and what is wrong with them to the reporter.
-async fn follow(args: &Args, mesh: &dispatch::Handle, problems: &watch::Sender<Vec<Problem>>) -> anyhow::Result<()> {
+async fn follow(
+    args: &Args,
+    mesh: &dispatch::Handle,
+    problems: &watch::Sender<Arc<Vec<Problem>>>,
+) -> anyhow::Result<()> {
     let mut watch = source::watch(&args.config_dir, Settings::default());
     while let Some(Update { changes, problems: found }) = watch.next().await {
         let received = Instant::now();
@@ -110,27 +113,6 @@ async fn follow(args: &Args, mesh: &dispatch::Handle, problems: &watch::Sender<V
         });
     }
     bail!("the watch of {} ended; is the directory gone?", args.config_dir.display())
-}
-
-/// Plain text is for this machine only: whoever reaches these ports reads the whole mesh.
-fn loopback(flag: &str, address: SocketAddr) -> anyhow::Result<()> {
-    if address.ip().is_loopback() {
-        return Ok(());
-    }
-    bail!(
-        "{flag} {address}: files are served in plain text, to this machine only; give a loopback address, as 127.0.0.1:{}",
-        address.port()
-    )
-}
-
-fn directory(args: &Args) -> anyhow::Result<()> {
-    let directory = args.config_dir.display();
-    let found = std::fs::metadata(&args.config_dir)
-        .with_context(|| format!("--config-dir {directory}: give a directory that exists"))?;
-    if !found.is_dir() {
-        bail!("--config-dir {directory}: it is a file; give the directory that holds it");
-    }
-    Ok(())
 }
 
 fn bound(flag: &str, address: SocketAddr, listener: std::io::Result<TcpListener>) -> anyhow::Result<TcpListener> {

@@ -14,9 +14,11 @@ pub mod schema;
 pub mod wire;
 pub mod yaml;
 
+use std::sync::Arc;
+
 use mesh::model::{Change, Namespace, Problem};
 
-pub use files::{Watch, load, watch};
+pub use files::{Loaded, Watch, existing_directory, load, load_counting, watch};
 
 /// A change of the mesh as a source saw it, whole: what belongs together comes together.
 #[derive(Debug, Default)]
@@ -24,7 +26,7 @@ pub struct Update {
     /// What to apply, in this order. The first update holds every object.
     pub changes: Vec<Change>,
     /// Every problem of the source as it stands now: it replaces the list of the update before.
-    pub problems: Vec<Problem>,
+    pub problems: Arc<Vec<Problem>>,
 }
 
 /// What the meaning of objects depends on, though no object says it.

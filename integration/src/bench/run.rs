@@ -16,6 +16,7 @@ use super::{
     server::{self, Server, Usage},
     shape::Shape,
 };
+use crate::client;
 
 /// A change must have reached everyone after this long.
 const PUSH_LIMIT: Duration = Duration::from_secs(60);
@@ -301,24 +302,15 @@ fn verify(held: &BTreeMap<usize, Held>, shape: &Shape) -> Result<()> {
 /// # Errors
 /// When the endpoint does not answer.
 pub async fn counters(http: &str) -> Result<BTreeMap<String, u64>> {
-    let body = get(http, "/metrics").await?;
+    let address = http.parse().with_context(|| format!("{http} is not an address"))?;
+    let body = client::fetch(address, "/metrics").await?;
+    let body = String::from_utf8_lossy(&body);
     let number = |line: &str| {
         let (name, value) = line.rsplit_once(' ')?;
         Some((name.to_owned(), value.parse::<f64>().ok()? as u64))
     };
     let ours = |line: &&str| line.starts_with("mainsheet_");
     Ok(body.lines().filter(ours).filter_map(number).collect())
-}
-
-async fn get(address: &str, path: &str) -> Result<String> {
-    use http_body_util::{BodyExt as _, Empty};
-    let stream = tokio::net::TcpStream::connect(address).await?;
-    let io = hyper_util::rt::TokioIo::new(stream);
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await?;
-    tokio::spawn(connection);
-    let request = hyper::Request::get(path).header("host", address).body(Empty::<bytes::Bytes>::new())?;
-    let body = sender.send_request(request).await?.into_body().collect().await?.to_bytes();
-    Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
 struct FloorServer {

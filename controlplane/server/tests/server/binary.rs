@@ -57,6 +57,18 @@ impl Server {
         statm.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 4096
     }
 
+    /// A line of its log after the one that said where it serves, counted from 0; waits for it.
+    pub(crate) fn line(&self, number: usize) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(line) = self.log.lock().unwrap().get(number) {
+                return line.clone();
+            }
+            assert!(Instant::now() < deadline, "no line {number}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Lines of its log with this text.
     pub(crate) fn logged(&self, text: &str) -> Vec<String> {
         self.log.lock().unwrap().iter().filter(|line| line.contains(text)).cloned().collect()
