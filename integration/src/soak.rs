@@ -43,8 +43,7 @@ const MARK_HEADER: &str = "x-mark";
 /// How long, how much, and from which seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// What the Envoys speak. An Envoy that speaks the state of the world cannot tell a control plane that comes back which clusters it holds,
-    /// so with that the mesh is at rest around each kill; with delta the edits go on.
+    /// What the Envoys speak.
     pub protocol: Protocol,
     /// Seed of the edits.
     pub seed: u64,
@@ -131,7 +130,7 @@ pub async fn run(mesh: &mut Mesh, plan: Plan, mut progress: impl FnMut(u32)) -> 
         soak.evidence.look(mesh).await?;
         soak.edit(mesh)?;
         if between_kills > 0 && number.is_multiple_of(between_kills) && number / between_kills <= plan.kills {
-            soak.kill_and_restart(mesh, plan.protocol).await?;
+            soak.kill_and_restart(mesh).await?;
         }
         progress(number);
     }
@@ -204,26 +203,16 @@ impl Soak {
         Ok(())
     }
 
-    async fn kill_and_restart(&mut self, mesh: &mut Mesh, protocol: Protocol) -> Result<()> {
-        let edits = match protocol {
-            Protocol::Delta => EDITS_WHILE_DEAD,
-            Protocol::Sotw => {
-                self.rest(mesh).await?;
-                0
-            }
-        };
+    async fn kill_and_restart(&mut self, mesh: &mut Mesh) -> Result<()> {
         self.rejects += rejects(mesh).await?;
         self.evidence.note("kill");
         mesh.control_plane().kill();
-        for _ in 0..edits {
+        for _ in 0..EDITS_WHILE_DEAD {
             self.edit(mesh)?;
         }
         mesh.control_plane().restart().await?;
         self.evidence.note("serving again");
-        match protocol {
-            Protocol::Delta => Ok(()),
-            Protocol::Sotw => self.rest(mesh).await,
-        }
+        Ok(())
     }
 
     /// Makes an edit that shows in answers, and waits until every caller sees it: all earlier edits are in force then.

@@ -27,9 +27,10 @@ async fn no_request_is_lost_while_the_mesh_is_edited_and_its_control_plane_kille
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_request_is_lost_in_the_state_of_the_world_if_edits_rest_while_the_control_plane_is_dead() -> Result<()> {
-    let name = "no_request_is_lost_in_the_state_of_the_world_if_edits_rest_while_the_control_plane_is_dead";
-    let duration = Duration::from_secs(10);
-    let plan = Plan { protocol: Protocol::Sotw, seed: 20_262, duration, edits: 250, kills: 2, per_second: 100 };
+async fn no_request_is_lost_in_the_state_of_the_world_while_the_mesh_is_edited_and_its_control_plane_killed()
+-> Result<()> {
+    let name = "no_request_is_lost_in_the_state_of_the_world_while_the_mesh_is_edited_and_its_control_plane_killed";
+    let duration = Duration::from_secs(15);
+    let plan = Plan { protocol: Protocol::Sotw, seed: 20_262, duration, edits: 500, kills: 3, per_second: 100 };
     ensure_nothing_lost(name, plan).await
 }

@@ -40,4 +40,6 @@ pub struct References {
     pub routes: Vec<Arc<str>>,
     /// The load assignment that a cluster asks for.
     pub endpoints: Option<Arc<str>>,
+    /// Whether a cluster asks name servers before it serves.
+    pub resolves: bool,
 }

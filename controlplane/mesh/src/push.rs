@@ -4,11 +4,13 @@
 //! ([`Automaton::aim`]), and after either sends what it has ([`Automaton::next`]) until it has no more. Snapshots may be
 //! skipped: the automaton compares the newest with what the proxy holds.
 //!
-//! What it promises of requests that are under way (`order`) ends in one place: a proxy of the state of the world that
-//! comes back to another snapshot than it left cannot say which clusters it holds, so those that are gone go at once.
-//! Nor can anyone say when a removed listener has drained; clusters that it names itself do not wait for it.
+//! What it promises of requests that are under way (`order`) ends in two places. A proxy of the state of the world that
+//! comes back to another snapshot than it left can name only clusters that get their endpoints from us (`bridge`), so
+//! others that are gone go at once. And nobody can say when a removed listener has drained; clusters that it names itself
+//! do not wait for it.
 
 mod arrival;
+mod bridge;
 mod departure;
 mod error_text;
 mod fingerprint;
@@ -109,6 +111,8 @@ pub struct Automaton {
     is_resumed: bool,
     /// Whether the proxy answered a response of this stream.
     has_answered: bool,
+    /// Whether nothing more came of what a proxy says first.
+    is_silent: bool,
 }
 
 /// The state of each type.
@@ -126,7 +130,16 @@ impl Automaton {
     /// A stream that just opened, to be brought to `target`.
     #[must_use]
     pub fn new(protocol: Protocol, limits: Limits, target: Arc<Snapshot>) -> Self {
-        Self { protocol, limits, target, lanes: Lanes::new(), nonces: 0, is_resumed: false, has_answered: false }
+        Self {
+            protocol,
+            limits,
+            target,
+            lanes: Lanes::new(),
+            nonces: 0,
+            is_resumed: false,
+            has_answered: false,
+            is_silent: false,
+        }
     }
 
     /// Sets a new target. Costs what differs from the old one, and nothing for types that were not asked for.
@@ -175,7 +188,7 @@ impl Automaton {
     /// back says it type by type, and all before it answers anything.
     fn is_fenced(&self) -> bool {
         let has_said = self.lanes.listener.interest.began && self.lanes.route.interest.began;
-        !self.is_resumed || self.has_answered || has_said
+        !self.is_resumed || self.has_answered || self.is_silent || has_said
     }
 }
 

@@ -102,8 +102,51 @@ fn a_stream_that_breaks_anywhere_loses_nothing() {
 }
 
 #[test]
+fn a_listener_that_nobody_knows_any_more_serves_until_its_successor_has_its_routes() {
+    let [v1, e1] = reviews("v1");
+    let [v2, e2] = reviews("v2");
+    let targets = vec![
+        snapshot([v1, e1, listener("in", 1).to("v1")]),
+        snapshot([v2.clone(), e2.clone(), listener("in", 2).to("v2").route("web"), route("web", 1).to("v2")]),
+        snapshot([v2, e2, fixed("hole", 1), listener("in", 3).to("hole").route("api"), route("api", 1).to("v2")]),
+    ];
+    holds("listener, reconnect", targets, |case| case.reconnects = 1);
+}
+
+#[test]
+fn a_changed_cluster_is_refused_after_the_stream_broke() {
+    let [v1, e1] = reviews("v1");
+    let [v2, e2] = reviews("v2");
+    let inbound = listener("in", 1).route("web");
+    let targets = vec![
+        snapshot([v1, e1.clone(), inbound.clone(), route("web", 1).to("v1")]),
+        snapshot([cluster("v1", 2), e1, v2, e2, inbound, route("web", 2).to("v1").to("v2")]),
+    ];
+    let bad = vec![bad(&cluster("v1", 2).build(), Badness::Alone)];
+    holds("refused, reconnect", targets, |case| (case.reconnects, case.nature.bad) = (1, bad.clone()));
+}
+
+#[test]
+fn clusters_that_get_no_endpoints_from_here_come_while_others_go_and_the_stream_breaks() {
+    let [v1, e1] = reviews("v1");
+    let [v2, e2] = reviews("v2");
+    let (inbound, hole) = (listener("in", 1).route("web"), fixed("hole", 1));
+    let targets = vec![
+        snapshot([v1, e1, inbound.clone(), route("web", 1).to("v1")]),
+        snapshot([v2.clone(), e2.clone(), hole.clone(), inbound.clone(), route("web", 2).to("v2").to("hole")]),
+        snapshot([v2, e2, hole, fixed("pit", 1), inbound, route("web", 3).to("pit").to("v2")]),
+    ];
+    holds("fixed, reconnect", targets, |case| case.reconnects = 1);
+}
+
+#[test]
 fn a_stream_may_break_twice() {
     holds("reconnect twice", canary()[..2].to_vec(), |case| case.reconnects = 2);
+}
+
+#[test]
+fn a_stream_may_break_twice_while_the_target_moves_and_comes_back() {
+    holds("there and back, twice", there_and_back(), |case| case.reconnects = 2);
 }
 
 #[test]
@@ -324,6 +367,7 @@ fn a_refused_route_or_listener_leaves_the_old_one_at_work() {
 fn finds(fault: Fault, protocol: Protocol, targets: Vec<Arc<Snapshot>>, expected: &str) {
     let mut case = case(protocol, targets);
     case.fault = fault;
+    case.reconnects = u32::from(fault == Fault::LeavesOutPlaceholders);
     let [v2, _] = reviews("v2");
     if fault == Fault::LosesTheGood {
         case.nature.bad = vec![bad(&v2.build(), Badness::Whole)];
@@ -352,6 +396,11 @@ fn a_server_that_removes_clusters_early_is_found_out() {
     for protocol in [Protocol::Delta, Protocol::StateOfTheWorld] {
         finds(Fault::RemovesEarly, protocol, there_and_back(), "which is not served");
     }
+}
+
+#[test]
+fn a_server_that_forgets_the_clusters_of_an_earlier_stream_is_found_out() {
+    finds(Fault::LeavesOutPlaceholders, Protocol::StateOfTheWorld, there_and_back(), "which is not served");
 }
 
 #[test]

@@ -25,6 +25,7 @@ const NAMES: [&str; 4] = ["a", "b", "c", "*"];
 enum Event {
     Receive(Request),
     Aim(usize),
+    Silence,
     Send(usize),
     /// Answers one of the unanswered responses.
     Answer {
@@ -86,6 +87,7 @@ fn events(protocol: Protocol) -> impl Strategy<Value = Vec<Event>> {
     let event = prop_oneof![
         4 => requests(protocol).prop_map(Event::Receive),
         2 => (0usize..5).prop_map(Event::Aim),
+        1 => Just(Event::Silence),
         4 => (1usize..5).prop_map(Event::Send),
         5 => (0usize..4, errors()).prop_map(|(place, error)| Event::Answer { place, error }),
     ];
@@ -158,6 +160,7 @@ impl Wild {
                     target.of(*kind).get(name).is_some_and(|resource| resource.version == *version)
                 });
             }
+            Event::Silence => self.automaton.hear_silence(),
             Event::Send(count) => (0..count).for_each(|_| self.send_if_any()),
             Event::Answer { place, error } => {
                 if let Some(response) = self.unanswered.remove(place) {
@@ -197,6 +200,7 @@ impl Wild {
 
     /// Accepts everything from here on, and must come to rest.
     fn settle(&mut self) {
+        self.automaton.hear_silence();
         for _ in 0..1_000 {
             while self.send() {}
             let Some(response) = self.unanswered.pop_front() else { return };
@@ -210,6 +214,7 @@ fn run(protocol: Protocol, events: Vec<Event>) {
     let mut wild = Wild::new(protocol);
     events.into_iter().for_each(|event| wild.step(event));
     wild.settle();
+    assert!(!wild.automaton.is_listening());
     for sync in wild.automaton.sync() {
         assert_eq!(sync.in_flight, 0, "{sync:?}");
     }

@@ -21,7 +21,7 @@ use std::{
     net::SocketAddr,
     panic::AssertUnwindSafe,
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use bytes::Bytes;
@@ -31,7 +31,7 @@ use http_body_util::{Either, Empty};
 use hyper::body::Incoming;
 use mesh::push::Protocol;
 use tokio::sync::Semaphore;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use self::{listen::Connection, outgoing::Outgoing, quiet::Quiet, request::Messages};
 use crate::{dispatch::Handle, metrics::Metrics, shutdown::Shutdown};
@@ -51,6 +51,8 @@ pub struct Service {
     proxies: Arc<Proxies>,
     bodies: Bodies,
     warnings: Quiet,
+    /// What peers are refused: apart from the warnings, which a hostile peer must not crowd out.
+    refusals: Quiet,
     streams: Arc<Semaphore>,
     shutdown: Shutdown,
     clock: fn() -> SystemTime,
@@ -77,6 +79,7 @@ impl Service {
             proxies,
             bodies: Bodies::default(),
             warnings: Quiet::default(),
+            refusals: Quiet::default(),
             streams,
             shutdown,
             clock,
@@ -88,6 +91,23 @@ impl Service {
     #[must_use]
     pub fn with_write_timeout(self, write_timeout: Duration) -> Self {
         Self { write_timeout, ..self }
+    }
+
+    /// Counts a message that is not taken.
+    fn refuse_message(&self, status: Status) -> Status {
+        // It is cancelled by a connection that broke.
+        if status.code() != Code::Cancelled {
+            self.metrics.refused("message");
+        }
+        status
+    }
+
+    /// Says why a stream was closed, if that is for what its peer sent. `proxy` is empty if it did not say who it is.
+    fn note_refusal(&self, peer: SocketAddr, proxy: &str, end: &Status) {
+        let by_its_fault = [Code::InvalidArgument, Code::ResourceExhausted, Code::Unimplemented].contains(&end.code());
+        let Some(left_out) = by_its_fault.then(|| self.refusals.speak(Instant::now())).flatten() else { return };
+        let reason = end.message();
+        tracing::warn!(%peer, proxy, code = ?end.code(), reason, left_out, "a stream was closed for what its peer sent");
     }
 
     /// Answers the head of a request; a stream goes on in a task of its own.
@@ -123,12 +143,7 @@ impl Service {
         tokio::spawn(async move {
             service.metrics.streams.inc();
             let messages = Messages::new(request.into_body());
-            let stream = stream::serve(&service, protocol, peer, messages, sink, &connection);
-            // A fault in one stream must not take the others with it; its proxy sees the stream break off.
-            if AssertUnwindSafe(stream).catch_unwind().await.is_err() {
-                service.metrics.pilot_total_xds_internal_errors.inc();
-                tracing::error!(%peer, "a stream ended by a fault of the control plane; please report it");
-            }
+            contain(&service.metrics, peer, stream::serve(&service, protocol, peer, messages, sink, &connection)).await;
             service.metrics.streams.dec();
             drop(place);
         });
@@ -138,7 +153,31 @@ impl Service {
     }
 }
 
+/// Carries out what is done for one peer. A fault in it must not take the others with it; the peer sees its stream or
+/// connection break off.
+async fn contain(metrics: &Metrics, peer: SocketAddr, work: impl Future<Output = ()>) {
+    if AssertUnwindSafe(work).catch_unwind().await.is_err() {
+        metrics.pilot_total_xds_internal_errors.inc();
+        tracing::error!(%peer, "a stream or connection ended by a fault of the control plane; please report it");
+    }
+}
+
 /// An answer that is nothing but a status.
 fn refusal(status: &Status) -> Response<Either<Outgoing, Empty<Bytes>>> {
     status.clone().into_http::<Empty<Bytes>>().map(Either::Right)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    #[allow(clippy::panic, reason = "the fault that has to be contained")]
+    async fn a_fault_in_the_work_for_one_peer_is_contained_and_counted() {
+        let metrics = Metrics::new("test");
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        contain(&metrics, peer, async { panic!("a fault") }).await;
+        contain(&metrics, peer, async {}).await;
+        assert_eq!(metrics.pilot_total_xds_internal_errors.get(), 1);
+    }
 }

@@ -28,7 +28,7 @@ struct Arguments {
     /// One kill of the control plane in so many seconds.
     #[arg(long, default_value_t = 20)]
     kill_every: u32,
-    /// The Envoys speak the state of the world in place of delta; edits then rest around each kill.
+    /// The Envoys speak the state of the world in place of delta.
     #[arg(long)]
     sotw: bool,
     /// Seed of the edits.

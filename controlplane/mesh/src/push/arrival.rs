@@ -8,7 +8,7 @@ use std::{
 use proto::type_url::ResourceType;
 
 use super::{
-    Automaton, Protocol, Received, Refusal, Reply, Request, Subscription, error_text,
+    Automaton, Protocol, Received, Refusal, Reply, Request, Subscription, bridge, error_text,
     interest::{Shift, is_complete},
     lane::{Foreign, Holding},
     nonce::Nonce,
@@ -135,6 +135,7 @@ impl Automaton {
         claim: Claim,
     ) -> Received {
         let subscription = self.subscribe(kind, names, claim);
+        self.ask_for_clusters(kind);
         self.settle_listeners();
         let quarantined = culprits.into_iter().map(|culprit| self.nack(kind, culprit)).collect();
         Received { kind, reply, subscription, quarantined }
@@ -143,7 +144,9 @@ impl Automaton {
     fn nack(&self, kind: ResourceType, Culprit { suspect, error }: Culprit) -> Nack {
         let resource = self.target.of(kind).get(&suspect.name).filter(|resource| resource.version == suspect.version);
         let provenance = resource.map(|resource| resource.provenance.clone()).unwrap_or_default();
-        Nack { kind, resource: suspect.name, version: suspect.version, provenance, error }
+        let refused = self.lanes.of(kind).last_error.as_ref().map_or(0, |error| error.nonce);
+        let nonce = Nonce::new(kind, refused);
+        Nack { kind, resource: suspect.name, version: suspect.version, nonce, provenance, error }
     }
 
     fn subscribe(&mut self, kind: ResourceType, names: Names, claim: Claim) -> Subscription {
@@ -173,6 +176,17 @@ impl Automaton {
         let wildcard = self.lanes.of(kind).interest.wildcard;
         let unsubscribed = shift.dropped.len() + shift.loosened.len();
         Subscription::Changed { subscribed: shift.added.len(), unsubscribed, wildcard }
+    }
+
+    /// Asks for clusters in the proxy's place, if it came back with placeholders that warm: it does not ask while anything
+    /// warms, but takes what it is sent.
+    fn ask_for_clusters(&mut self, kind: ResourceType) {
+        let names = &self.lanes.endpoint.interest.names;
+        let has_placeholders = || names.iter().any(|name| bridge::is_of_placeholder(name));
+        let may_ask = kind == ResourceType::Endpoint && self.protocol == Protocol::StateOfTheWorld;
+        if may_ask && !self.lanes.cluster.interest.began && has_placeholders() {
+            self.subscribe(ResourceType::Cluster, Names::Replace(Vec::new()), Claim::Digest(String::new()));
+        }
     }
 
     /// Makes due what a changed subscription asks for, and forgets what it drops.
@@ -250,6 +264,7 @@ impl Automaton {
             }
         }
         lane.acked = Some(lane.sent.digest());
+        lane.is_replaced = kind == ResourceType::Listener;
         lane.share(target.of(kind));
         self.is_resumed = true;
     }
@@ -267,13 +282,16 @@ impl Automaton {
 
     /// Forgets the older versions of listeners that are at work.
     fn settle_listeners(&mut self) {
-        if self.lanes.listener.retired.is_empty() {
+        let is_replaced = self.lanes.listener.is_replaced;
+        if self.lanes.listener.retired.is_empty() && !is_replaced {
             return;
         }
         let mut retired = std::mem::take(&mut self.lanes.listener.retired);
         let order = self.order();
         retired.retain(|listener, _| !order.has_routes(listener));
-        self.lanes.listener.retired = retired;
+        let is_replaced = is_replaced && order.may_be_replacing();
+        let lane = &mut self.lanes.listener;
+        (lane.retired, lane.is_replaced) = (retired, is_replaced);
     }
 }
 

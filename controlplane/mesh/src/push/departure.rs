@@ -45,8 +45,15 @@ impl Automaton {
     fn draft(&mut self, kind: ResourceType) -> Option<Draft> {
         let lane = self.lanes.of(kind);
         let is_idle = lane.due.is_empty() && !lane.owed;
-        if is_idle || lane.flights.len() >= self.in_flight_max(kind) || lane.flights.iter().any(|f| f.is_trial) {
+        let is_full = lane.flights.len() >= self.in_flight_max(kind) && lane.bridge().is_none();
+        if is_idle || is_full || lane.flights.iter().any(|f| f.is_trial) {
             return None;
+        }
+        if self.protocol == Protocol::StateOfTheWorld && lane.is_unheard() {
+            if !self.is_fenced() {
+                return None;
+            }
+            self.learn_clusters();
         }
         if let Some(draft) = self.draft_trial(kind) {
             return Some(draft);
@@ -117,12 +124,13 @@ impl Automaton {
         let nonce = Nonce::new(kind, self.nonces);
         self.follow_up(kind, &draft.items);
         let target = Arc::clone(&self.target);
-        let mut items = draft.items;
+        let (mut items, endpoints) = self.supersede(kind, draft.items);
+        self.keep_foreign(kind, &mut items);
         items.sort_by(|a, b| a.name.cmp(&b.name));
         let changed: Vec<Arc<Resource>> = items.iter().filter_map(|item| item.after.clone()).collect();
         let gone = items.iter().filter(|item| item.after.is_none()).map(|item| Arc::clone(&item.name)).collect();
         let lane = self.lanes.of_mut(kind);
-        let version = lane.depart(nonce.count(), items, draft.is_trial, &target).to_string();
+        let version = lane.depart(nonce.count(), items, draft.is_trial, &target, endpoints).to_string();
         let (resources, removed) = match self.protocol {
             Protocol::Delta => (changed, gone),
             Protocol::StateOfTheWorld if is_complete(kind) => (lane.sent.set().iter().cloned().collect(), Vec::new()),

@@ -103,7 +103,7 @@ impl Interest {
         self.named |= !names.is_empty();
         self.wildcard = has_wildcard(kind) && (!self.named || names.iter().any(asks_for_all));
         let wanted: BTreeSet<&str> = names.iter().filter(|name| !asks_for_all(name)).map(String::as_str).collect();
-        for name in wanted.iter().filter(|name| !self.names.contains(**name)) {
+        for name in wanted.iter().filter(|name| !self.names.contains(name)) {
             shift.added.push(intern(name));
         }
         let gone: Vec<Arc<str>> = self.names.iter().filter(|name| !wanted.contains(&***name)).cloned().collect();

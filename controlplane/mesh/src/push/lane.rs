@@ -8,6 +8,7 @@ use std::{
 use proto::type_url::ResourceType;
 
 use super::{
+    bridge::is_placeholder,
     error_text,
     interest::Interest,
     limits::KEPT_ERROR_LEN_MAX,
@@ -38,6 +39,8 @@ pub(super) struct Lane {
     pub(super) search: Search,
     /// Listeners only: clusters that an older version names, which may serve until the new one has its routes.
     pub(super) retired: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
+    /// Listeners only: whether versions of an earlier stream may serve until those in their place have their routes.
+    pub(super) is_replaced: bool,
     /// Whether a response is owed though there may be nothing to send.
     pub(super) owed: bool,
     /// The nonce of the newest response, 0 before the first.
@@ -62,6 +65,10 @@ pub(super) struct Flight {
     /// Whether `items` is still all that it changes: names that the proxy dropped are taken out.
     pub(super) intact: bool,
     pub(super) is_trial: bool,
+    /// Whether it holds what is not aimed at any more: see [`super::bridge`].
+    pub(super) is_bridge: bool,
+    /// Responses of endpoints that were sent before it.
+    pub(super) endpoints: u64,
     /// The digest of what the proxy holds once it has taken it.
     pub(super) version: Version,
     /// What was aimed at when it was sent.
@@ -124,6 +131,7 @@ impl Lane {
             refused: BTreeMap::new(),
             search: Search::default(),
             retired: BTreeMap::new(),
+            is_replaced: false,
             owed: false,
             newest: 0,
             flown: 0,
@@ -200,8 +208,23 @@ impl Lane {
         }
     }
 
-    /// Notes a response that goes out; `items` must be in the order of names.
-    pub(super) fn depart(&mut self, nonce: u64, items: Vec<Item>, is_trial: bool, basis: &Arc<Snapshot>) -> Version {
+    /// Notes a response that goes out; `items` must be in the order of names. `endpoints` counts the responses of
+    /// endpoints that were sent before it.
+    pub(super) fn depart(
+        &mut self,
+        nonce: u64,
+        items: Vec<Item>,
+        is_trial: bool,
+        basis: &Arc<Snapshot>,
+        endpoints: u64,
+    ) -> Version {
+        let is_bygone = |item: &&Item| {
+            let is_aimed = basis.of(self.kind).contains(&item.name);
+            item.after.as_ref().is_some_and(|after| !is_aimed || is_placeholder(after))
+        };
+        let may_outstay = self.kind == ResourceType::Cluster;
+        let bygone: Vec<Arc<str>> =
+            items.iter().filter(|_| may_outstay).filter(is_bygone).map(|item| Arc::clone(&item.name)).collect();
         for item in &items {
             match &item.after {
                 Some(resource) => self.sent.insert(resource),
@@ -216,6 +239,9 @@ impl Lane {
         self.owed = false;
         self.newest = nonce;
         self.flown += 1;
+        for name in &bygone {
+            self.want(name, false, 0);
+        }
         let version = self.sent.digest();
         self.flights.push_back(Flight {
             nonce,
@@ -223,6 +249,8 @@ impl Lane {
             items,
             intact: true,
             is_trial,
+            is_bridge: !bygone.is_empty(),
+            endpoints,
             version,
             basis: Arc::clone(basis),
         });

@@ -14,6 +14,7 @@ use proto::type_url::ResourceType;
 
 use super::{
     Lanes, Protocol,
+    bridge::placeholder,
     interest::is_complete,
     lane::{Due, Lane},
 };
@@ -55,7 +56,7 @@ impl Order<'_> {
     /// What is to be done about a name that is due.
     pub(super) fn verdict(&self, kind: ResourceType, name: &Arc<str>, due: Due) -> Verdict {
         let lane = self.lanes.of(kind);
-        if lane.in_flight(name).is_some() {
+        if lane.in_flight(name).is_some() && lane.bridge().is_none() {
             return Verdict::Hold;
         }
         match self.target.of(kind).get(name) {
@@ -94,7 +95,7 @@ impl Order<'_> {
         let clusters_tell = self.lanes.cluster.interest.wildcard;
         let listeners_tell = self.lanes.listener.interest.wildcard;
         match (lane.kind, lane.may_hold(name)) {
-            (ResourceType::Cluster, true) if self.in_use().contains(name) => Verdict::Hold,
+            (ResourceType::Cluster, true) if self.in_use().contains(name) => self.kept(lane, name),
             // A proxy that follows all clusters or listeners drops what belonged to them by itself. Until it does, the
             // old endpoints and routes serve what it still holds.
             (ResourceType::Endpoint, true) if clusters_tell => {
@@ -109,6 +110,14 @@ impl Order<'_> {
             },
             (ResourceType::Route, false) if listeners_tell && self.is_between_listeners(name) => Verdict::Hold,
             (_, false) => self.told(due),
+        }
+    }
+
+    /// A cluster that has to stay. All of the state of the world that stays has to be said.
+    fn kept(&self, lane: &Lane, name: &Arc<str>) -> Verdict {
+        match self.protocol {
+            Protocol::StateOfTheWorld if lane.sent.get(name).is_none() => Verdict::Send(Arc::new(placeholder(name))),
+            Protocol::StateOfTheWorld | Protocol::Delta => Verdict::Hold,
         }
     }
 
@@ -158,7 +167,8 @@ impl Order<'_> {
         let Some(aimed) = self.target.of(ResourceType::Cluster).get(name) else { return true };
         let is_settled = lane.in_flight(name).is_none()
             && (lane.refuses(aimed) || lane.sent.get(name).is_some_and(|held| held.version == aimed.version));
-        lane.is_known(name) && (is_settled || lane.landed >= after) && self.has_endpoints(aimed)
+        let is_there = lane.is_known(name) && (is_settled || lane.landed >= after);
+        (is_there || self.is_over_the_bridge(aimed)) && self.has_endpoints(aimed)
     }
 
     /// Whether the proxy has no version of a cluster and refuses the one that it should have.
@@ -195,6 +205,13 @@ impl Order<'_> {
         sent.chain(others.filter(move |held| target.get(&held.name).is_none_or(|aimed| aimed.version != held.version)))
     }
 
+    /// Whether a listener of an earlier stream may still serve in the place of one that waits for its routes.
+    pub(super) fn may_be_replacing(&self) -> bool {
+        let lane = &self.lanes.listener;
+        let is_known = !lane.unknown && lane.foreign.is_empty() && lane.flights.is_empty();
+        !is_known || lane.sent.set().iter().any(|listener| !self.has_routes(&listener.name))
+    }
+
     fn in_use(&self) -> &InUse {
         self.in_use.get_or_init(|| {
             let mut in_use = InUse { everything: !self.is_fenced, names: BTreeSet::new() };
@@ -202,6 +219,7 @@ impl Order<'_> {
                 in_use.everything |= lane.unknown || !lane.foreign.is_empty();
                 in_use.names.extend(self.leaving(lane).flat_map(|resource| &resource.references.clusters).cloned());
             }
+            in_use.everything |= self.lanes.listener.is_replaced;
             let retired = self.lanes.listener.retired.iter().filter(|(listener, _)| !self.has_routes(listener));
             in_use.names.extend(retired.flat_map(|(_, clusters)| clusters).cloned());
             in_use

@@ -74,6 +74,8 @@ pub struct Nack {
     pub resource: Arc<str>,
     /// The version that was refused.
     pub version: Version,
+    /// The response whose refusal led to it.
+    pub nonce: Nonce,
     /// The objects that made it; empty when it was superseded meanwhile.
     pub provenance: Vec<Origin>,
     /// The proxy's words, in one line and capped.

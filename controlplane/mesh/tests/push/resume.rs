@@ -68,6 +68,9 @@ fn a_proxy_of_the_state_of_the_world_with_another_version_is_sent_everything() {
     for version in ["0000000000000000", "another server's"] {
         let mut proxy = Proxy::new(SOTW, &snapshot([fixed("a", 1), fixed("b", 1)]));
         proxy.comes_back_at(Cluster, &[], version);
+        proxy.gets_nothing();
+        assert!(proxy.automaton.is_listening());
+        proxy.automaton.hear_silence();
         proxy.takes(Cluster, &["a", "b"]);
         proxy.gets_nothing();
     }
@@ -141,13 +144,78 @@ fn a_route_waits_for_a_cluster_that_the_proxy_brought_along_and_is_being_told_to
     proxy.comes_back(Cluster, &[], &[("v2", &version(&back, Cluster, "v2"))]);
     proxy.comes_back(Listener, &[], &[("in", &version(&back, Listener, "in"))]);
     proxy.wants(Route, &["web"]);
-    let removal = proxy.gets(Cluster, &[], &["v2"]);
+    // Until the routes are there, a listener of before may be at work.
     proxy.takes(Route, &["web"]);
+    let removal = proxy.gets(Cluster, &[], &["v2"]);
     proxy.aim(&back);
     proxy.gets_nothing();
     proxy.accepts(&removal);
     proxy.takes(Cluster, &["v2"]);
     proxy.takes(Route, &["web"]);
+}
+
+/// The shop with its route on the other cluster, told to a proxy that has the shop as it was and says so in SotW.
+fn reopened() -> Proxy {
+    let target =
+        snapshot([cluster("v2", 1), endpoints("v2", 1), listener("in", 1).route("web"), route("web", 2).to("v2")]);
+    let mut proxy = Proxy::new(SOTW, &target);
+    let old = "0000000000000001";
+    proxy.comes_back_at(Cluster, &[], old);
+    proxy.comes_back_at(Endpoint, &["v1"], old);
+    proxy.gets_nothing();
+    proxy.comes_back_at(Listener, &[], old);
+    proxy.comes_back_at(Route, &["web"], old);
+    proxy
+}
+
+#[test]
+fn a_cluster_of_which_only_the_name_is_known_stays_until_no_route_of_the_proxy_can_name_it() {
+    let mut proxy = reopened();
+    // The proxy keeps its answer back while the placeholder for `v1` warms.
+    let bridge = proxy.gets(Cluster, &["v1", "v2"], &[]);
+    assert!(bridge.resources[0].provenance.is_empty() && !bridge.resources[1].provenance.is_empty());
+    proxy.takes(Listener, &["in"]);
+    proxy.gets_nothing();
+    proxy.wants(Endpoint, &["v1", "v2"]);
+    let endpoints = proxy.gets(Endpoint, &["v2"], &[]);
+    proxy.gets_nothing();
+    proxy.accepts(&endpoints);
+    proxy.takes(Route, &["web"]);
+    proxy.takes(Cluster, &["v2"]);
+    proxy.gets_nothing();
+    assert!(proxy.automaton.sync().iter().all(|sync| sync.state == SyncState::Synced));
+}
+
+#[test]
+fn a_proxy_that_lost_its_stream_with_a_placeholder_is_sent_clusters_though_it_does_not_ask() {
+    let mut proxy = Proxy::new(SOTW, &shop());
+    let old = "0000000000000001";
+    proxy.comes_back_at(Endpoint, &["v1", "placeholder|v1", "placeholder|v9"], old);
+    proxy.comes_back_at(Listener, &[], old);
+    proxy.comes_back_at(Route, &["web"], old);
+    proxy.gets(Cluster, &["v1", "v9"], &[]);
+    proxy.takes(Endpoint, &["v1"]);
+    proxy.takes(Listener, &["in"]);
+    proxy.takes(Route, &["web"]);
+    proxy.takes(Cluster, &["v1"]);
+    proxy.gets_nothing();
+}
+
+#[test]
+fn another_change_does_not_wait_for_the_answer_about_placeholders() {
+    let mut proxy = reopened();
+    let bridge = proxy.gets(Cluster, &["v1", "v2"], &[]);
+    proxy.aim(&snapshot([fixed("v3", 1), listener("in", 1).route("web"), route("web", 3).to("v3")]));
+    // `v2` was sent, so it goes by the same rules as `v1`.
+    let next = proxy.gets(Cluster, &["v1", "v2", "v3"], &[]);
+    proxy.takes(Listener, &["in"]);
+    proxy.gets_nothing();
+    proxy.accepts(&bridge);
+    proxy.gets_nothing();
+    proxy.accepts(&next);
+    proxy.takes(Route, &["web"]);
+    proxy.takes(Cluster, &["v3"]);
+    proxy.gets_nothing();
 }
 
 #[test]

@@ -49,7 +49,12 @@ impl Slot {
         self.warming.as_ref().or(self.active.as_ref())
     }
 
-    fn versions(&self) -> impl Iterator<Item = &Arc<Resource>> {
+    /// Whether it takes requests. A placeholder at work does not; nothing in the mesh made it.
+    pub(crate) fn serves(&self) -> bool {
+        self.active.as_ref().is_some_and(|active| !active.provenance.is_empty())
+    }
+
+    pub(crate) fn versions(&self) -> impl Iterator<Item = &Arc<Resource>> {
         self.active.iter().chain(&self.warming)
     }
 }
@@ -163,6 +168,10 @@ impl Envoy {
         if response.kind == ResourceType::Cluster {
             self.has_clusters = true;
             self.outbox.extend(follow_up);
+            if self.nature.protocol == Protocol::StateOfTheWorld {
+                // Of what it could not say about a type it says the newest only.
+                self.withheld.clear();
+            }
             self.withheld.push(answer);
             self.release_clusters();
         } else if self.nature.acks_first {
@@ -460,7 +469,7 @@ impl Envoy {
         let serving = listeners.clone().chain(&self.draining);
         let routes = serving.flat_map(|listener| &listener.references.routes);
         let users = listeners.chain(routes.filter_map(|name| self.routes.get(name)?.as_ref()));
-        let is_served = |name: &Name| self.clusters.get(name).is_some_and(|slot| slot.active.is_some());
+        let is_served = |name: &Name| self.clusters.get(name).is_some_and(Slot::serves);
         users
             .flat_map(|user| user.references.clusters.iter().map(move |cluster| (user, cluster)))
             .filter(|(_, cluster)| !is_served(cluster))

@@ -1,9 +1,9 @@
 //! Visits every state that an automaton and a model Envoy can reach together, whatever the order in which messages are
 //! sent and arrive, snapshots change and streams break.
 //!
-//! No timeout ever helps, except a proxy that comes back in the state of the world and waits for endpoints of a cluster
-//! that is gone: there are no words to tell it so. A state without a next step must therefore be one in
-//! which Envoy holds the target, and a state that leads back to itself is endless chatter.
+//! No timeout ever helps, except a proxy that comes back in the state of the world: it may wait for endpoints of a cluster that is gone, or of a placeholder while no endpoints are left whose answer
+//! could show that what was sent along is at work. A state without a next step must therefore be one in which Envoy
+//! holds the target, and a state that leads back to itself is endless chatter.
 
 use std::{
     collections::{HashMap, VecDeque, hash_map::DefaultHasher},
@@ -55,12 +55,22 @@ enum Step {
     Reconnect,
     Restart,
     EndDrain,
+    /// The server hears nothing more of what Envoy says first.
+    Silence,
     /// Possible only where nothing else is.
     TimeOut,
 }
 
-const STEPS: [Step; 7] =
-    [Step::Send, Step::ToEnvoy, Step::ToServer, Step::Aim, Step::Reconnect, Step::Restart, Step::EndDrain];
+const STEPS: [Step; 8] = [
+    Step::Send,
+    Step::ToEnvoy,
+    Step::ToServer,
+    Step::Aim,
+    Step::Reconnect,
+    Step::Restart,
+    Step::EndDrain,
+    Step::Silence,
+];
 
 #[derive(Debug, Clone)]
 struct State {
@@ -70,10 +80,10 @@ struct State {
     aimed: usize,
     reconnects: u32,
     restarts: u32,
-    /// First requests of the stream that were not delivered yet, when Envoy came back.
-    unsaid: usize,
-    /// Whether Envoy came back in the state of the world with something else than the target: it cannot say what it
-    /// holds then, so nothing can be promised until it holds the target.
+    /// Whether Envoy came back in the state of the world, and may have to wait.
+    is_behind: bool,
+    /// Whether it came back with a cluster that has no endpoints of ours and is gone: it cannot say so. Or it had to wait
+    /// longer than placeholders do. Nothing can be promised then until it holds the target.
     is_excused: bool,
 }
 
@@ -128,7 +138,7 @@ impl Case {
             aimed: 0,
             reconnects: self.reconnects,
             restarts: self.restarts,
-            unsaid: 0,
+            is_behind: false,
             is_excused: false,
         }
     }
@@ -143,7 +153,7 @@ impl Case {
         // What cannot be done is no step: an end is known by having none.
         let mut next: Vec<(Step, State)> =
             STEPS.iter().filter_map(|step| Some((*step, self.take(&state, *step)?))).collect();
-        if next.is_empty() && state.is_excused && state.envoy.is_warming() {
+        if next.is_empty() && state.is_behind && state.envoy.is_warming() {
             next.extend(self.take(&state, Step::TimeOut).map(|after| (Step::TimeOut, after)));
         }
         Frame { state, id, step, next: next.into_iter() }
@@ -165,39 +175,43 @@ impl Case {
             }
             Step::ToServer => {
                 let request = state.envoy.outbox.pop_front()?;
-                state.unsaid = state.unsaid.saturating_sub(1);
                 state.server.receive(request);
             }
             Step::Aim => {
                 state.aimed += 1;
                 state.server.aim(&self.targets[state.aimed]);
-                let has_said_all = state.unsaid == 0 && state.server.was_asked(ResourceType::Cluster);
-                state.is_excused |= !has_said_all && self.cannot_tell(&state);
+                state.is_excused |= self.is_unknown(&state) && self.cannot_tell(&state);
             }
             Step::Reconnect => {
                 state.reconnects -= 1;
                 state.on_the_way.clear();
                 state.envoy.reconnect();
-                state.unsaid = state.envoy.outbox.len();
                 state.server = self.server(state.aimed);
-                state.is_excused = self.cannot_tell(&state);
+                state.is_behind = self.nature.protocol == Protocol::StateOfTheWorld;
+                state.is_excused = self.is_unknown(&state) && self.cannot_tell(&state);
             }
             Step::Restart => {
                 state.restarts -= 1;
                 state.on_the_way.clear();
                 state.envoy = Envoy::new(&Arc::new(self.nature.clone()));
                 state.server = self.server(state.aimed);
-                state.unsaid = 0;
-                state.is_excused = false;
+                (state.is_behind, state.is_excused) = (false, false);
             }
             Step::EndDrain => {
                 state.envoy.end_drain();
             }
+            Step::Silence => {
+                state.server.hear_silence();
+            }
             Step::TimeOut => {
                 state.envoy.time_out();
+                state.is_excused = true;
             }
         }
-        let is_over = |state: &State| state.on_the_way.is_empty() && self.misses(state).is_none();
+        let is_over = |state: &State| {
+            let has_placeholder = !state.envoy.clusters.values().all(Slot::serves);
+            state.on_the_way.is_empty() && self.misses(state).is_none() && !has_placeholder
+        };
         state.is_excused = state.is_excused && !is_over(&state);
         Some(state)
     }
@@ -211,13 +225,23 @@ impl Case {
             Step::Reconnect => state.reconnects > 0,
             Step::Restart => state.restarts > 0,
             Step::EndDrain => !state.envoy.draining.is_empty(),
+            Step::Silence => state.envoy.outbox.is_empty() && state.server.automaton().is_listening(),
             Step::TimeOut => state.envoy.is_warming(),
         }
     }
 
-    /// Whether Envoy holds something that it has no words for.
+    /// Whether the server does not know yet which clusters an Envoy has that came back.
+    fn is_unknown(&self, state: &State) -> bool {
+        let sync = state.server.automaton().sync();
+        let is_known = sync.iter().any(|s| s.kind == ResourceType::Cluster && (s.in_flight > 0 || s.acked.is_some()));
+        self.nature.protocol == Protocol::StateOfTheWorld && !is_known
+    }
+
+    /// Whether Envoy holds something that it has no words for, and that is gone.
     fn cannot_tell(&self, state: &State) -> bool {
-        self.nature.protocol == Protocol::StateOfTheWorld && self.misses(state).is_some()
+        let target = self.targets[state.aimed].of(ResourceType::Cluster);
+        let versions = state.envoy.clusters.values().flat_map(Slot::versions);
+        versions.filter(|cluster| cluster.references.endpoints.is_none()).any(|cluster| !target.contains(&cluster.name))
     }
 
     /// What must hold always: nothing at work names a cluster that is not at work.
@@ -334,7 +358,7 @@ impl State {
             let resources: Vec<(&Name, Version)> = resources.iter().map(|r| (&r.name, r.version)).collect();
             (kind, rename(nonce.count()), version, resources, removed).hash(&mut hasher);
         }
-        (self.aimed, self.reconnects, self.restarts, self.unsaid, self.is_excused).hash(&mut hasher);
+        (self.aimed, self.reconnects, self.restarts, self.is_behind, self.is_excused).hash(&mut hasher);
         hasher.finish()
     }
 }
@@ -359,7 +383,7 @@ fn tell(path: &[Frame], last: Step, fault: &str) -> String {
             Step::ToEnvoy => format!("Envoy takes {}", state.on_the_way.front().map(describe).unwrap_or_default()),
             Step::ToServer => format!("server takes {:?}", state.envoy.outbox.front()),
             Step::Aim => format!("aim at {}", state.aimed + 1),
-            Step::Reconnect | Step::Restart | Step::TimeOut | Step::EndDrain => format!("{step:?}"),
+            Step::Reconnect | Step::Restart | Step::TimeOut | Step::EndDrain | Step::Silence => format!("{step:?}"),
         }
     });
     format!("{fault}\nafter:\n  {}", told.collect::<Vec<_>>().join("\n  "))

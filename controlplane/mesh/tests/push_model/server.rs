@@ -20,6 +20,8 @@ pub(crate) enum Fault {
     RemovesEarly,
     /// Loses what was refused together with a bad resource.
     LosesTheGood,
+    /// Leaves out what only keeps a cluster of an earlier stream at work.
+    LeavesOutPlaceholders,
 }
 
 #[derive(Debug, Clone)]
@@ -40,9 +42,8 @@ impl Server {
         &self.automaton
     }
 
-    /// Whether it was asked for a type on this stream.
-    pub(crate) fn was_asked(&self, kind: ResourceType) -> bool {
-        self.automaton.sync().iter().any(|sync| sync.kind == kind)
+    pub(crate) fn hear_silence(&mut self) {
+        self.automaton.hear_silence();
     }
 
     pub(crate) fn aim(&mut self, target: &Arc<Snapshot>) {
@@ -60,7 +61,7 @@ impl Server {
                 let (Request::Delta { error, .. } | Request::Sotw { error, .. }) = &mut request;
                 *error = None;
             }
-            Fault::None | Fault::SkipsEndpoints | Fault::RemovesEarly => {}
+            Fault::None | Fault::SkipsEndpoints | Fault::RemovesEarly | Fault::LeavesOutPlaceholders => {}
         }
         let received = self.automaton.receive(request).expect("within the limits");
         assert_ne!(received.reply, Reply::Unsolicited, "Envoy answers only what was sent");
@@ -73,6 +74,8 @@ impl Server {
             Fault::HopesForTheBest => self.answer(&response),
             Fault::SkipsEndpoints => self.skip_endpoints(&mut response),
             Fault::RemovesEarly => self.remove_early(&mut response),
+            // Nothing in the mesh made them.
+            Fault::LeavesOutPlaceholders => response.resources.retain(|resource| !resource.provenance.is_empty()),
         }
         Some(response)
     }

@@ -1,6 +1,11 @@
 //! The xDS port: accepts connections and serves HTTP/2 on them, with every limit set.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -35,7 +40,7 @@ const LOCAL_RESETS_MAX: usize = 256;
 /// Bytes of a frame, the least that the protocol allows.
 const FRAME_LEN_MAX: u32 = 16 << 10;
 /// A peer that is gone without a word is noticed within the sum of both.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time from the connection to its first request.
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -82,20 +87,24 @@ pub async fn serve(listener: TcpListener, service: Arc<Service>, mut shutdown: S
             Ok(accepted) => accepted,
             Err(error) => {
                 service.metrics.refused("accept");
-                tracing::warn!(%error, "cannot accept a connection");
+                if let Some(left_out) = service.refusals.speak(Instant::now()) {
+                    tracing::warn!(%error, left_out, "cannot accept a connection");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
             service.metrics.refused("connections");
-            tracing::warn!(%peer, limit = CONNECTIONS_MAX, "too many connections");
+            if let Some(left_out) = service.refusals.speak(Instant::now()) {
+                tracing::warn!(%peer, limit = CONNECTIONS_MAX, left_out, "too many connections");
+            }
             continue;
         };
         let (service, shutdown) = (Arc::clone(&service), shutdown.clone());
         connections.spawn(async move {
             service.metrics.connections.inc();
-            connection(stream, peer, &service, shutdown).await;
+            super::contain(&service.metrics, peer, connection(stream, peer, &service, shutdown)).await;
             service.metrics.connections.dec();
             drop(place);
         });

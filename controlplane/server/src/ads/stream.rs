@@ -7,33 +7,35 @@ use std::{
     collections::{BTreeSet, VecDeque},
     net::SocketAddr,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use http_body::Body;
 use mesh::{
     compile::viewpoint::ProxyDescription,
-    model::Origin,
-    push::{Automaton, Limits, Nonce, Protocol, Received, Reply, SyncState},
+    push::{Automaton, Limits, Nonce, Protocol},
 };
 use proto::ResourceType;
-use tokio::time::Instant;
 use tonic::Status;
 
 use super::{
     Service,
     listen::Connection,
     outgoing::Sink,
-    proxies::{self, RefusedResource},
+    proxies,
     request::{Asked, Messages},
     response::{Effort, Encoded, Response},
     unserved::Unserved,
 };
 use crate::dispatch::{Cause, Published, Subscription};
 
+mod answers;
+
 /// Time from the opening of a stream to its first request.
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// A proxy that comes back and says nothing more for so long has said all that it held. It says it in one breath.
+const SILENCE: Duration = Duration::from_millis(200);
 /// Responses of which the way to their answer is measured. Proxies that answer have far fewer under way.
 const FLIGHTS_MAX: usize = 64;
 
@@ -50,8 +52,10 @@ struct Stream<'a> {
     refusing: BTreeSet<ResourceType>,
     cause: Arc<Cause>,
     /// When what the stream is being brought to became known to it: the change, or its own beginning.
-    since: std::time::Instant,
+    since: Instant,
     progress: Progress,
+    /// When the proxy last said something.
+    heard: Instant,
 }
 
 /// How far a stream is on its way to its target.
@@ -69,7 +73,7 @@ enum Progress {
 struct Flight {
     kind: ResourceType,
     nonce: u64,
-    since: std::time::Instant,
+    since: Instant,
 }
 
 /// A response that waits to be handed over.
@@ -118,8 +122,15 @@ where
         () = sink.gone() => return gone(),
     };
     match opened {
-        Ok(mut stream) => stream.run(messages, sink, connection).await.unwrap_or_else(|status| status),
-        Err(status) => status,
+        Ok(mut stream) => {
+            let end = stream.run(messages, sink, connection).await.unwrap_or_else(|status| status);
+            service.note_refusal(peer, stream.entry.name(), &end);
+            end
+        }
+        Err(end) => {
+            service.note_refusal(peer, "", &end);
+            end
+        }
     }
 }
 
@@ -141,18 +152,18 @@ impl<'a> Stream<'a> {
     {
         let first = tokio::time::timeout(FIRST_REQUEST_TIMEOUT, messages.next_request(protocol)).await;
         let first = first.map_err(|_| Status::deadline_exceeded("no request came; a stream begins with one"))?;
-        let mut first = first.unwrap_or_else(|| Err(Status::invalid_argument("the stream ended without a request")))?;
+        let first = first.unwrap_or_else(|| Err(Status::invalid_argument("the stream ended without a request")));
+        let mut first = first.map_err(|status| service.refuse_message(status))?;
         let node = first.node.take().unwrap_or_default();
         let proxy = ProxyDescription::of_node(&node.to_proto());
         let proxy = proxy.map_err(|error| {
             service.metrics.refused("node");
-            tracing::warn!(%peer, %error, "stream refused");
             Status::invalid_argument(error.to_string())
         })?;
         let now = (service.clock)();
         let entry = service.proxies.enter(&node, peer, protocol, now, |version| service.metrics.proxies(version));
         drop(node);
-        let since = std::time::Instant::now();
+        let since = Instant::now();
         let ending = |_| Status::unavailable("the control plane is ending; connect again");
         let mut subscription = service.dispatch.subscribe(proxy).await.map_err(ending)?;
         let Published { snapshot, cause } = subscription.next().await.map_err(ending)?;
@@ -173,6 +184,7 @@ impl<'a> Stream<'a> {
             cause,
             since,
             progress: Progress::Starting,
+            heard: since,
         };
         stream.receive(first)?;
         Ok(stream)
@@ -210,10 +222,12 @@ impl<'a> Stream<'a> {
                 }
                 request = messages.next_request(self.protocol), if self.unserved.has_room() => match request {
                     None => return Ok(Status::ok("")),
-                    Some(request) => self.receive(request?)?,
+                    Some(request) => self.receive(request.map_err(|status| self.service.refuse_message(status))?)?,
                 },
                 () = sink.gone(), if draft.is_none() => return Err(gone()),
-                () = tokio::time::sleep_until(deadline), if draft.is_some() => {
+                () = tokio::time::sleep_until((self.heard + SILENCE).into()),
+                    if draft.is_none() && self.automaton.is_listening() => self.automaton.hear_silence(),
+                () = tokio::time::sleep_until(deadline.into()), if draft.is_some() => {
                     self.service.metrics.pilot_xds_write_timeout.inc();
                     tracing::warn!(proxy = self.entry.name(), "the proxy stopped reading; its connection is closed");
                     connection.abandon();
@@ -307,6 +321,7 @@ impl<'a> Stream<'a> {
     }
 
     fn receive(&mut self, asked: Asked) -> Result<(), Status> {
+        self.heard = Instant::now();
         let Some(kind) = ResourceType::from_type_url(&asked.type_url) else {
             self.service.metrics.unserved_type();
             return self.unserved.receive(&asked, self.protocol, &self.service.bodies);
@@ -314,105 +329,10 @@ impl<'a> Stream<'a> {
         let request = asked.into_request(self.protocol, kind);
         let received = self.automaton.receive(request).map_err(|refusal| {
             self.service.metrics.refused("limit");
-            tracing::warn!(proxy = self.entry.name(), %refusal, "stream closed");
             Status::resource_exhausted(refusal.to_string())
         })?;
         self.entry.note(|state| state.ask(kind));
         self.note(received);
         Ok(())
-    }
-
-    /// Writes down, counts and says what a request meant.
-    fn note(&mut self, received: Received) {
-        let Received { kind, reply, subscription: _, quarantined } = received;
-        let mut refused: Option<(String, Arc<str>, Vec<RefusedResource>)> = None;
-        match reply {
-            Reply::None => {}
-            Reply::Stale | Reply::Unsolicited => {
-                self.service.metrics.pilot_xds_expired_nonce.inc();
-            }
-            Reply::Acked { nonce, version } => self.acknowledged(kind, nonce, version.to_string()),
-            Reply::Nacked { nonce, version: _, error, suspects } => {
-                self.service.metrics.rejected(kind.short_name(), kind.index());
-                self.land(kind, nonce);
-                let resources = suspects.iter().map(|name| self.suspect(kind, name)).collect();
-                refused = Some((nonce.to_string(), error, resources));
-            }
-        }
-        if let Some(first) = quarantined.first() {
-            let error = Arc::clone(&first.error);
-            let nonce = refused.map(|(nonce, ..)| nonce).unwrap_or_default();
-            let resources = quarantined.iter().map(|nack| self.refusal(&nack.resource, &nack.provenance)).collect();
-            refused = Some((nonce, error, resources));
-        }
-        if let Some((nonce, error, resources)) = refused {
-            self.refused(kind, &nonce, error, resources);
-        }
-    }
-
-    /// A resource in question, with what made it as the target has it.
-    fn suspect(&self, kind: ResourceType, name: &Arc<str>) -> RefusedResource {
-        let resource = self.automaton.target().of(kind).get(name);
-        self.refusal(name, resource.map_or(&[], |resource| &resource.provenance))
-    }
-
-    fn refusal(&self, name: &Arc<str>, provenance: &[Origin]) -> RefusedResource {
-        let view = self.service.dispatch.view();
-        let locate = |origin: &Origin| (origin.clone(), view.mesh.object_location(&origin.object).cloned());
-        RefusedResource { name: Arc::clone(name), provenance: provenance.iter().map(locate).collect() }
-    }
-
-    fn acknowledged(&mut self, kind: ResourceType, nonce: Nonce, version: String) {
-        if let Some(flight) = self.land(kind, nonce) {
-            self.service.metrics.acknowledged(kind.short_name(), flight.since.elapsed());
-        }
-        if self.refusing.contains(&kind) {
-            let refuses = |sync: &mesh::push::Sync| sync.kind == kind && sync.state == SyncState::Nacked;
-            if !self.automaton.sync().iter().any(refuses) {
-                self.refusing.remove(&kind);
-            }
-        }
-        let refuses = self.refusing.contains(&kind);
-        self.entry.note(|state| {
-            if let Some(of) = state.of_mut(kind) {
-                of.nonce_acked = Some(nonce.to_string().into());
-                of.version_acked = Some(version.into());
-                of.nack.take_if(|_| !refuses);
-            }
-        });
-    }
-
-    /// Takes a response out of those under way, with those of its type that were sent before it: of them nothing more
-    /// will be heard.
-    fn land(&mut self, kind: ResourceType, nonce: Nonce) -> Option<Flight> {
-        let landed = self.flights.iter().position(|flight| flight.nonce == nonce.count());
-        let landed = landed.and_then(|at| self.flights.remove(at));
-        self.flights.retain(|flight| flight.kind != kind || flight.nonce > nonce.count());
-        landed
-    }
-
-    fn refused(&mut self, kind: ResourceType, nonce: &str, error: Arc<str>, resources: Vec<RefusedResource>) {
-        let now = std::time::Instant::now();
-        if let Some(left_out) = self.service.warnings.speak(now) {
-            let names: Vec<&str> = resources.iter().map(|refused| &*refused.name).take(8).collect();
-            let made_by: Vec<String> = resources.iter().flat_map(RefusedResource::made_by).take(8).collect();
-            tracing::warn!(
-                proxy = self.entry.name(),
-                r#type = kind.short_name(),
-                nonce,
-                resources = ?names,
-                made_by = ?made_by,
-                error = &*error,
-                left_out,
-                "the proxy refuses a response; what it holds stays in force"
-            );
-        }
-        self.refusing.insert(kind);
-        let at = (self.service.clock)();
-        self.entry.note(|state| {
-            if let Some(of) = state.of_mut(kind) {
-                of.nack = Some(proxies::Nack { at, nonce: nonce.into(), message: error, resources });
-            }
-        });
     }
 }

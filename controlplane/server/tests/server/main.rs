@@ -7,8 +7,10 @@
     reason = "a test fails by panicking, also in what it calls"
 )]
 
+mod binary;
 mod delta;
 mod dispatch;
+mod hostile;
 mod house;
 mod http;
 mod limits;
@@ -18,3 +20,4 @@ mod proxy;
 mod reconnect;
 mod refusal;
 mod sotw;
+mod wire;

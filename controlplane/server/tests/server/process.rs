@@ -2,62 +2,19 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
-    net::SocketAddr,
     path::Path,
-    process::{Child, Command, Stdio},
-    sync::mpsc,
+    process::Command,
     time::{Duration, Instant},
 };
 
 use proto::ResourceType::Cluster;
 
 use crate::{
+    binary::{Server, replace},
     house::PATIENCE,
     objects::{cluster, pod, rule, service},
     proxy::Delta,
 };
-
-/// A control plane in a process of its own, ended when dropped.
-struct Server {
-    child: Child,
-    xds: SocketAddr,
-    http: SocketAddr,
-    /// What it logs after it said where it serves.
-    log: mpsc::Receiver<String>,
-}
-
-impl Server {
-    fn start(directory: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_mainsheet"))
-            .args(["serve", "--xds-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0", "--log-format", "json"])
-            .arg("--config-dir")
-            .arg(directory)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-        let serving = log.find(|line| line.contains("\"message\":\"serving\"")).unwrap();
-        // Whoever writes to a pipe that nobody reads comes to a halt.
-        let (sender, lines) = mpsc::channel();
-        std::thread::spawn(move || log.for_each(|line| drop(sender.send(line))));
-        let serving: serde_json::Value = serde_json::from_str(&serving).unwrap();
-        let address = |field: &str| serving[field].as_str().unwrap().parse().unwrap();
-        Self { child, xds: address("xds_address"), http: address("http_address"), log: lines }
-    }
-
-    fn resident(&self) -> u64 {
-        let statm = fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap();
-        statm.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 4096
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 fn many(count: usize, seconds: u32) -> String {
     let objects = (0..count).map(|number| {
@@ -65,13 +22,6 @@ fn many(count: usize, seconds: u32) -> String {
         service(&name, &[]) + &rule(&name, &format!("{seconds}s"))
     });
     objects.collect()
-}
-
-/// Puts another file in the place of the mesh's.
-fn replace(directory: &Path, text: &str) {
-    let next = directory.join("mesh.next");
-    fs::write(&next, text).unwrap();
-    fs::rename(&next, directory.join("mesh.yaml")).unwrap();
 }
 
 #[test]
@@ -315,10 +265,12 @@ fn problems_are_logged_when_they_come_and_go_and_never_all_of_many() {
     };
     (0..50).for_each(|index| fs::write(bad(index), service(index, "prots")).unwrap());
     let server = Server::start(directory.path());
-    let until = |message: &str| {
+    let mut read = 0;
+    let mut until = |message: &str| {
         let mut lines = Vec::new();
         loop {
-            let line = server.log.recv_timeout(PATIENCE).unwrap();
+            let line = server.line(read);
+            read += 1;
             let line: serde_json::Value = serde_json::from_str(&line).unwrap();
             let found = line["message"].as_str().unwrap().starts_with(message);
             lines.push(line);

@@ -42,12 +42,13 @@ pub(super) fn cluster(input: &OutboundInput, port: &ServicePort, subset: Option<
     };
     shape(&mut cluster, input, port, &policy);
     let endpoints = (discovery == Discovery::Eds).then(|| name.shared());
+    let resolves = matches!(discovery, Discovery::Dns(..));
     discovery::apply(discovery, &mut cluster, &name, input);
     let cluster = if input.for_grpc { grpc::reduced(cluster, &policy) } else { cluster };
     Some(Compiled {
         name: name.shared(),
         message: cluster,
-        references: References { endpoints, ..References::default() },
+        references: References { endpoints, resolves, ..References::default() },
         provenance,
     })
 }
