@@ -3,8 +3,9 @@
 mod report;
 
 use std::{
+    fmt,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -21,7 +22,7 @@ use crate::{
     ads, dispatch, http,
     metrics::Metrics,
     shutdown,
-    source::{self, Settings, Update},
+    source::{self, Settings, Update, Watch, kube::Access},
 };
 
 /// Time for streams and pages to come to their end. Kubernetes allows 30 s before it kills.
@@ -33,7 +34,13 @@ const GRACE: Duration = Duration::from_secs(5);
 pub struct Args {
     /// The directory with the objects of the mesh: every *.yaml, *.yml and *.json in it
     #[arg(long, value_name = "DIR")]
-    pub config_dir: PathBuf,
+    pub config_dir: Option<PathBuf>,
+    /// The file that says how to reach the cluster with the objects of the mesh; in a pod, its service account does
+    #[arg(long, value_name = "FILE", conflicts_with = "config_dir")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The context in that file, in place of its current one
+    #[arg(long, value_name = "NAME", requires = "kubeconfig")]
+    pub context: Option<String>,
     /// Where proxies connect, in plain text; a loopback address
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15010")]
     pub xds_address: SocketAddr,
@@ -49,7 +56,7 @@ pub struct Args {
 pub async fn run(args: &Args) -> anyhow::Result<()> {
     loopback("--xds-address", args.xds_address)?;
     loopback("--http-address", args.http_address)?;
-    directory(args)?;
+    let origin = Origin::of(args)?;
     let xds = bound("--xds-address", args.xds_address, ads::bind(args.xds_address))?;
     let http = bound("--http-address", args.http_address, TcpListener::bind(args.http_address).await)?;
     let mut terminated = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
@@ -57,9 +64,10 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
 
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
     let mesh = dispatch::start(Arc::clone(&metrics)).context("no thread for the owner of the mesh")?;
+    let watch = origin.watch(&metrics).await?;
     let proxies = Arc::new(ads::Proxies::default());
     let (trigger, shutdown) = shutdown::channel();
-    let (found, of_source) = watch::channel(Vec::new());
+    let (found, of_source) = watch::channel(Arc::new(Vec::new()));
     let (problems, reported) = watch::channel(Arc::new(Vec::new()));
     tokio::spawn(report::run(of_source, mesh.clone(), problems, Arc::clone(&metrics)));
     let service = ads::Service::new(mesh.clone(), Arc::clone(&metrics), Arc::clone(&proxies), shutdown.clone(), now);
@@ -73,7 +81,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
 
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        config_dir = %args.config_dir.display(),
+        %origin,
         xds_address = %xds.local_addr()?,
         http_address = %http.local_addr()?,
         "serving"
@@ -81,7 +89,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     let mut served = tokio::spawn(ads::serve(xds, Arc::new(service), shutdown.clone()));
     let mut pages = tokio::spawn(http::serve(http, pages, shutdown));
     let end = tokio::select! {
-        end = follow(args, &mesh, &found) => end,
+        end = follow(watch, &mesh, &found) => end,
         () = mesh.gone() => Err(anyhow::anyhow!("the owner of the mesh has died; please report the log above")),
         _ = terminated.recv() => Ok(()),
         _ = interrupted.recv() => Ok(()),
@@ -97,10 +105,54 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     end
 }
 
-/// Hands every change of the files over to the owner of the mesh, and what is wrong with them to the reporter.
-async fn follow(args: &Args, mesh: &dispatch::Handle, problems: &watch::Sender<Vec<Problem>>) -> anyhow::Result<()> {
-    let mut watch = source::watch(&args.config_dir, Settings::default());
-    while let Some(Update { changes, problems: found }) = watch.next().await {
+/// Where the objects of the mesh are.
+enum Origin {
+    Directory(PathBuf),
+    Cluster(Access),
+}
+
+impl Origin {
+    fn of(args: &Args) -> anyhow::Result<Self> {
+        match (&args.config_dir, &args.kubeconfig) {
+            (Some(directory), _) => {
+                check_directory(directory)?;
+                Ok(Self::Directory(directory.clone()))
+            }
+            (None, Some(file)) => {
+                Ok(Self::Cluster(Access::Kubeconfig { file: file.clone(), context: args.context.clone() }))
+            }
+            (None, None) => Ok(Self::Cluster(Access::InCluster)),
+        }
+    }
+
+    async fn watch(&self, metrics: &Arc<Metrics>) -> anyhow::Result<Watch> {
+        match self {
+            Self::Directory(directory) => Ok(source::files::watch(directory, Settings::default())),
+            Self::Cluster(access) => {
+                let cluster = source::kube::connect(access, Arc::clone(metrics), now).await?;
+                Ok(source::kube::watch(cluster, Settings::default()))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(directory) => write!(f, "{}", directory.display()),
+            Self::Cluster(Access::Kubeconfig { file, .. }) => write!(f, "the cluster of {}", file.display()),
+            Self::Cluster(Access::InCluster) => f.write_str("the cluster of this pod"),
+        }
+    }
+}
+
+/// Hands every change of the source over to the owner of the mesh, and what is wrong with its objects to the reporter.
+async fn follow(
+    mut source: Watch,
+    mesh: &dispatch::Handle,
+    problems: &watch::Sender<Arc<Vec<Problem>>>,
+) -> anyhow::Result<()> {
+    while let Some(Update { changes, problems: found }) = source.next().await {
         let received = Instant::now();
         mesh.apply(changes, received).await?;
         problems.send_if_modified(|problems| {
@@ -109,7 +161,7 @@ async fn follow(args: &Args, mesh: &dispatch::Handle, problems: &watch::Sender<V
             differs
         });
     }
-    bail!("the watch of {} ended; is the directory gone?", args.config_dir.display())
+    bail!("the source has ended, and nothing would be followed any more; please report the log above")
 }
 
 /// Plain text is for this machine only: whoever reaches these ports reads the whole mesh.
@@ -118,15 +170,15 @@ fn loopback(flag: &str, address: SocketAddr) -> anyhow::Result<()> {
         return Ok(());
     }
     bail!(
-        "{flag} {address}: files are served in plain text, to this machine only; give a loopback address, as 127.0.0.1:{}",
+        "{flag} {address}: it is served in plain text, to this machine only; give a loopback address, as 127.0.0.1:{}",
         address.port()
     )
 }
 
-fn directory(args: &Args) -> anyhow::Result<()> {
-    let directory = args.config_dir.display();
-    let found = std::fs::metadata(&args.config_dir)
-        .with_context(|| format!("--config-dir {directory}: give a directory that exists"))?;
+fn check_directory(path: &Path) -> anyhow::Result<()> {
+    let directory = path.display();
+    let found =
+        std::fs::metadata(path).with_context(|| format!("--config-dir {directory}: give a directory that exists"))?;
     if !found.is_dir() {
         bail!("--config-dir {directory}: it is a file; give the directory that holds it");
     }

@@ -133,6 +133,8 @@ codes! {
         "No Service or ServiceEntry has this name. The rules hold for requests that name it on an HTTP port of another service, and for nothing else."
     NOT_EXPORTED "MS0516" Warning "the host cannot be seen from here"
         "The service exists, but its `exportTo` hides it from this namespace."
+    UNKNOWN_POD "MS0517" Warning "the EndpointSlice names a Pod that does not exist"
+        "The endpoint takes requests, but has no labels and no identity: it belongs to no subset, and is spoken to in plain text."
 
     UNREACHABLE_RULE "MS0601" Warning "the rule is never reached"
         "An earlier rule matches every request; the first match wins."

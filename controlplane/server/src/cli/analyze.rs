@@ -8,6 +8,7 @@ use std::{
     collections::BTreeMap,
     io::IsTerminal as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use clap::ValueEnum;
@@ -107,7 +108,7 @@ pub fn analyze(paths: &[PathBuf], settings: &Settings) -> Vec<Problem> {
     store.apply(update.changes);
     let mut between = check(store.mesh());
     locate::refine(&mut between);
-    let mut problems = update.problems;
+    let mut problems = Arc::unwrap_or_clone(update.problems);
     problems.extend(between);
     problems
         .sort_by(|a, b| (&a.location, a.severity, a.code, &a.field).cmp(&(&b.location, b.severity, b.code, &b.field)));

@@ -102,7 +102,7 @@ pub fn compile(paths: &[PathBuf], proxy: &Proxy) -> anyhow::Result<Compiled> {
     let viewpoint = Viewpoint::of(&description, &mesh);
     let snapshot = Snapshots::new().get(&mesh, &viewpoint);
     let proxy = format!("{}.{}", description.pod, description.namespace);
-    Ok(Compiled { proxy, snapshot, problems: update.problems, mesh })
+    Ok(Compiled { proxy, snapshot, problems: Arc::unwrap_or_clone(update.problems), mesh })
 }
 
 pub(super) fn run(args: &Args) -> End {

@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Looks at the mesh whenever it or the source's own list has changed, and publishes, counts and logs what is wrong.
 /// Never on the way of a push: proxies do not wait for it.
 pub(super) async fn run(
-    mut found: watch::Receiver<Vec<Problem>>,
+    mut found: watch::Receiver<Arc<Vec<Problem>>>,
     mut mesh: Handle,
     problems: watch::Sender<Arc<Vec<Problem>>>,
     metrics: Arc<Metrics>,
@@ -40,7 +40,7 @@ pub(super) async fn run(
         let Ok(of_mesh) = tokio::task::spawn_blocking(move || compile::check::check(&view.mesh)).await else {
             continue;
         };
-        let mut all = look.1.clone();
+        let mut all = Vec::clone(&look.1);
         all.extend(of_mesh);
         seen = Some(look);
         note(&all, &problems.borrow(), &metrics);

@@ -11,23 +11,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 pub use self::scan::{FILE_LEN_MAX, FILES_MAX, TOTAL_LEN_MAX};
 use self::state::{Dirty, State};
-use super::{Settings, UPDATES_MAX, Update};
-
-/// A directory that is being watched; dropping it ends the watch.
-#[derive(Debug)]
-pub struct Watch {
-    updates: mpsc::Receiver<Update>,
-    _task: JoinSet<()>,
-}
-
-impl Watch {
-    /// The next update; the first one holds every object. `None` only when the watch itself has ended.
-    ///
-    /// May be cancelled without loss.
-    pub async fn next(&mut self) -> Option<Update> {
-        self.updates.recv().await
-    }
-}
+use super::{Settings, UPDATES_MAX, Update, Watch};
 
 /// Reads all files at and under `paths` once: what `analyze` and `compile` work on.
 #[must_use]
@@ -45,9 +29,9 @@ pub fn load(paths: &[PathBuf], settings: &Settings) -> Update {
 #[must_use]
 pub fn watch(directory: &Path, settings: Settings) -> Watch {
     let (sender, updates) = mpsc::channel(UPDATES_MAX);
-    let mut task = JoinSet::new();
-    task.spawn(watch::run(directory.to_owned(), settings, sender));
-    Watch { updates, _task: task }
+    let mut tasks = JoinSet::new();
+    tasks.spawn(watch::run(directory.to_owned(), settings, sender));
+    Watch { updates, _tasks: tasks }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use mesh::model::{Change, Config, Object, ObjectId, Problem, code};
+use mesh::model::{Change, Config, Location, Object, ObjectId, Problem, code};
 
 use crate::source::document::{Declared, Item};
 
@@ -26,7 +26,7 @@ struct Held {
 #[derive(Debug)]
 pub(super) struct KeptItem {
     pub(super) id: ObjectId,
-    pub(super) location: mesh::model::Location,
+    pub(super) location: Option<Location>,
     /// `None` when there are errors in it.
     pub(super) content: Option<Arc<Declared>>,
 }
@@ -100,13 +100,14 @@ impl Holdings {
 }
 
 fn declared_twice(item: &KeptItem, first: &KeptItem) -> Problem {
+    let first = first.location.as_ref().map(ToString::to_string).unwrap_or_default();
     Problem {
         severity: code::DECLARED_TWICE.severity,
         code: code::DECLARED_TWICE.id,
         object: item.id.to_string(),
         field: String::new(),
-        location: Some(item.location.clone()),
-        reason: format!("the object is declared twice, and the one at {} counts", first.location),
+        location: item.location.clone(),
+        reason: format!("the object is declared twice, and the one at {first} counts"),
         remedy: "remove one of them".into(),
     }
 }

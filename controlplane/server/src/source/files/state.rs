@@ -150,7 +150,7 @@ impl State {
         problems.extend(self.files.values().flat_map(|file| file.problems.iter().cloned()));
         problems.extend(twice);
         problems.sort_by(|a, b| (&a.location, a.severity, a.code).cmp(&(&b.location, b.severity, b.code)));
-        Update { changes, problems }
+        Update { changes, problems: Arc::new(problems) }
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) async fn run(directory: PathBuf, settings: Settings, updates: mpsc::S
     let mut events = Events::new(&directory);
     let mut state = State::new(vec![directory.clone()], settings);
     let mut dirty = Dirty::default();
-    let mut published: Option<Vec<Problem>> = None;
+    let mut published: Option<Arc<Vec<Problem>>> = None;
     loop {
         let mut refreshed;
         (state, refreshed) = refresh(state, dirty).await;
@@ -58,7 +58,7 @@ pub(super) async fn run(directory: PathBuf, settings: Settings, updates: mpsc::S
         }
         let update = state.reconcile();
         if published.as_ref() != Some(&update.problems) || !update.changes.is_empty() {
-            published = Some(update.problems.clone());
+            published = Some(Arc::clone(&update.problems));
             if updates.send(update).await.is_err() {
                 return;
             }

@@ -274,7 +274,7 @@ fn every_sample_is_read_without_an_error_or_warning() {
     let samples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../manifests/samples");
     let bookinfo = crate::source::load(&[format!("{samples}/bookinfo").into()], &Settings::default());
     assert!(!bookinfo.changes.is_empty());
-    assert_eq!(bookinfo.problems, []);
+    assert_eq!(*bookinfo.problems, []);
     for folder in ["tasks", "seeds"] {
         for entry in std::fs::read_dir(format!("{samples}/{folder}")).unwrap() {
             let path = entry.unwrap().path();
