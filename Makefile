@@ -4,10 +4,12 @@ TARGET := $(abspath target)
 TOOLS  := integration/tools
 export MAINSHEET_ENVOY  := $(TARGET)/envoy/envoy
 export MAINSHEET_PYTHON := $(TARGET)/python/bin/python
+export MAINSHEET_KUBE   := $(TARGET)/kube
 # Here nothing is skipped: a test whose outside program is absent fails.
 export MAINSHEET_REQUIRE_ENVOY := 1
+export MAINSHEET_REQUIRE_CLUSTER := 1
 
-.PHONY: help demo test soak bench golden envoy python tools
+.PHONY: help demo test soak bench golden envoy python kube tools
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -17,7 +19,7 @@ demo: envoy ## Bookinfo on six real Envoys; ARGS=--tour walks the scenarios
 	@cargo build --workspace --bins
 	@$(TARGET)/debug/demo $(ARGS)
 
-test: envoy python ## every check and every test, with real Envoys
+test: envoy python kube ## every check and every test, with real Envoys and a real Kubernetes
 	@python3 $(TOOLS)/test.py $(TARGET)/test-counts
 
 soak: envoy ## steady load during edits and restarts, for long; ARGS are passed on
@@ -36,6 +38,9 @@ envoy: tools ## fetch the real Envoy into target/envoy/
 
 python: tools ## fetch a Python with a gRPC client into target/python/
 	@python3 $(TOOLS)/fetch.py python $(TARGET)
+
+kube: tools ## build the real Kubernetes into target/kube/ (minutes the first time)
+	@python3 $(TOOLS)/kube.py $(TARGET)
 
 # Each thing that is missing is named with the command that installs it.
 tools:

@@ -7,6 +7,7 @@ pub mod app;
 pub mod bench;
 pub mod bookinfo;
 pub mod client;
+pub mod cluster;
 pub mod control_plane;
 pub mod demo;
 pub mod envoy;

