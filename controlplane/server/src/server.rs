@@ -3,7 +3,6 @@
 mod report;
 
 use std::{
-    fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -56,15 +55,14 @@ pub struct Args {
 pub async fn run(args: &Args) -> anyhow::Result<()> {
     loopback("--xds-address", args.xds_address)?;
     loopback("--http-address", args.http_address)?;
-    let origin = Origin::of(args)?;
+    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
+    let (watch, origin) = open(args, &metrics).await?;
     let xds = bound("--xds-address", args.xds_address, ads::bind(args.xds_address))?;
     let http = bound("--http-address", args.http_address, TcpListener::bind(args.http_address).await)?;
     let mut terminated = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
     let mut interrupted = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
 
-    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
     let mesh = dispatch::start(Arc::clone(&metrics)).context("no thread for the owner of the mesh")?;
-    let watch = origin.watch(&metrics).await?;
     let proxies = Arc::new(ads::Proxies::default());
     let (trigger, shutdown) = shutdown::channel();
     let (found, of_source) = watch::channel(Arc::new(Vec::new()));
@@ -81,7 +79,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
 
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        %origin,
+        origin,
         xds_address = %xds.local_addr()?,
         http_address = %http.local_addr()?,
         "serving"
@@ -105,45 +103,22 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     end
 }
 
-/// Where the objects of the mesh are.
-enum Origin {
-    Directory(PathBuf),
-    Cluster(Access),
-}
-
-impl Origin {
-    fn of(args: &Args) -> anyhow::Result<Self> {
-        match (&args.config_dir, &args.kubeconfig) {
-            (Some(directory), _) => {
-                check_directory(directory)?;
-                Ok(Self::Directory(directory.clone()))
-            }
-            (None, Some(file)) => {
-                Ok(Self::Cluster(Access::Kubeconfig { file: file.clone(), context: args.context.clone() }))
-            }
-            (None, None) => Ok(Self::Cluster(Access::InCluster)),
+/// Begins to follow the objects of the mesh; the text says for the log where they are.
+async fn open(args: &Args, metrics: &Arc<Metrics>) -> anyhow::Result<(Watch, String)> {
+    let settings = Settings::default();
+    let (access, origin) = match (&args.config_dir, &args.kubeconfig) {
+        (Some(directory), _) => {
+            check_directory(directory)?;
+            return Ok((source::files::watch(directory, settings), directory.display().to_string()));
         }
-    }
-
-    async fn watch(&self, metrics: &Arc<Metrics>) -> anyhow::Result<Watch> {
-        match self {
-            Self::Directory(directory) => Ok(source::files::watch(directory, Settings::default())),
-            Self::Cluster(access) => {
-                let cluster = source::kube::connect(access, Arc::clone(metrics), now).await?;
-                Ok(source::kube::watch(cluster, Settings::default()))
-            }
+        (None, Some(file)) => {
+            let context = args.context.clone();
+            (Access::Kubeconfig { file: file.clone(), context }, format!("the cluster of {}", file.display()))
         }
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Directory(directory) => write!(f, "{}", directory.display()),
-            Self::Cluster(Access::Kubeconfig { file, .. }) => write!(f, "the cluster of {}", file.display()),
-            Self::Cluster(Access::InCluster) => f.write_str("the cluster of this pod"),
-        }
-    }
+        (None, None) => (Access::InCluster, "the cluster of this pod".into()),
+    };
+    let cluster = source::kube::connect(&access, Arc::clone(metrics), now).await?;
+    Ok((source::kube::watch(cluster, settings), origin))
 }
 
 /// Hands every change of the source over to the owner of the mesh, and what is wrong with its objects to the reporter.

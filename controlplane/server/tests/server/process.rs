@@ -204,10 +204,14 @@ fn a_refusal_says_what_why_and_how_to_mend_it() {
         (&["compile", "--config-dir", directory, "--proxy", "web", "--metadata", "x"], 2, &["'x'", "KEY=VALUE"]),
         (&["serve", "--config-dir", "/nowhere"], 1, &["--config-dir /nowhere", "exists"]),
         (&["serve", "--config-dir", directory, "--log-level", "loud"], 2, &["'loud'", "debug"]),
+        (&["serve"], 2, &["--config-dir", "--kubeconfig", "pod"]),
+        (&["serve", "--kubeconfig", "/nowhere"], 1, &["--kubeconfig /nowhere", "kubectl"]),
+        (&["serve", "--kubeconfig", "a", "--config-dir", directory], 2, &["--kubeconfig", "--config-dir", "cannot"]),
         (&["status", "--http-address", "127.0.0.1:1"], 1, &["127.0.0.1:1", "mainsheet serve"]),
         (&["sail"], 2, &["sail"]),
     ] {
-        let output = Command::new(env!("CARGO_BIN_EXE_mainsheet")).args(arguments).output().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mainsheet"));
+        let output = command.args(arguments).env_remove("KUBERNETES_SERVICE_HOST").output().unwrap();
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {error}");
         assert!(output.stdout.is_empty());

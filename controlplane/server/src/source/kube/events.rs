@@ -128,3 +128,6 @@ fn refuses_streaming(error: &Error) -> bool {
         | Error::NoResourceVersion => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

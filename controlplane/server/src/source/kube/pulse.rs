@@ -116,3 +116,43 @@ where
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, time::UNIX_EPOCH};
+
+    use http::StatusCode;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_is_a_sign_of_life_and_a_refusal_is_none() {
+        let metrics = Arc::new(Metrics::new("test"));
+        let pulse = Arc::new(Pulse::new(Arc::clone(&metrics), || UNIX_EPOCH + std::time::Duration::from_secs(7)));
+        let server = tower::service_fn(|request: Request<()>| {
+            let forbidden = request.uri().path().ends_with("/pods");
+            let status = if forbidden { StatusCode::FORBIDDEN } else { StatusCode::OK };
+            let response = Response::builder().status(status).body(()).unwrap();
+            std::future::ready(Ok::<_, Infallible>(response))
+        });
+        let server = PulseLayer(Arc::clone(&pulse)).layer(server);
+        for path in ["/api/v1/pods", "/api/v1/namespaces/istio-system/configmaps", "/apis/a.b/v1/strangers"] {
+            server.clone().oneshot(Request::get(path).body(()).unwrap()).await.unwrap();
+        }
+        pulse.failed("pods", &std::io::Error::other("no"));
+        let text = metrics.text();
+        assert!(text.contains("mainsheet_watch_last_answer_timestamp_seconds{resource=\"configmaps\"} 7"), "{text}");
+        assert!(!text.contains("{resource=\"strangers\"}") && !text.contains("seconds{resource=\"pods\"}"), "{text}");
+        assert!(text.contains("mainsheet_watch_failures_total{resource=\"pods\"} 1"), "{text}");
+        pulse.stopped("configmaps");
+        assert!(!metrics.text().contains("{resource=\"configmaps\"}"));
+    }
+
+    #[test]
+    fn the_reason_of_a_failure_is_its_first_cause() {
+        let inner = std::io::Error::other("connection refused");
+        let chain = kube::Error::Service(Box::new(inner));
+        assert_eq!(reason(&chain), "connection refused");
+    }
+}
