@@ -13,6 +13,11 @@ use self::{
     node::{Locality, Node, NodeId},
 };
 
+/// Where a control plane on this machine serves xDS.
+const XDS_ADDRESS: &str = "127.0.0.1:15010";
+/// Where Envoy's admin interface listens.
+const ADMIN_ADDRESS: &str = "127.0.0.1:15000";
+
 /// Arguments of `mainsheet-agent bootstrap`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -20,16 +25,16 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ID", value_parser = NodeId::parse)]
     node_id: NodeId,
     /// Where the control plane serves xDS: HOST:PORT or unix:/PATH
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15010", value_parser = Address::parse)]
+    #[arg(long, value_name = "ADDRESS", default_value = XDS_ADDRESS, value_parser = xds_address)]
     xds_address: Address,
     /// Where Envoy's admin interface listens; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15000", value_parser = Address::parse)]
+    #[arg(long, value_name = "ADDRESS", default_value = ADMIN_ADDRESS, value_parser = admin_address)]
     admin_address: Address,
     /// Node metadata; a value that begins with `{` or `[` is read as JSON (LABELS={"app":"web"}); may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = Entry::parse)]
     metadata: Vec<Entry>,
     /// Name of the group of proxies that this one belongs to; default is APP.NAMESPACE
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = node::cluster)]
     cluster: Option<String>,
     /// Where the proxy runs: REGION, REGION/ZONE or REGION/ZONE/SUBZONE
     #[arg(long, value_name = "LOCALITY", value_parser = Locality::parse)]
@@ -53,18 +58,24 @@ pub(crate) fn run(args: &Args) -> Result<String, String> {
         grpc::bootstrap(&node, &args.xds_address)?
     } else {
         let protocol = if args.sotw { envoy::Protocol::StateOfTheWorld } else { envoy::Protocol::Delta };
-        envoy::bootstrap(&node, &args.xds_address, admin(&args.admin_address)?, protocol)
+        envoy::bootstrap(&node, &args.xds_address, &args.admin_address, protocol)
     };
     serde_json::to_string_pretty(&bootstrap).map_err(|error| format!("the bootstrap cannot be written: {error}"))
 }
 
-/// Envoy's admin interface changes the proxy and dumps its secrets, and knows no authentication.
-fn admin(address: &Address) -> Result<&Address, String> {
-    if address.is_local() {
-        Ok(address)
-    } else {
-        Err(format!(
-            "--admin-address {address}: anyone who reaches it controls the proxy; give a loopback address, as 127.0.0.1:15000"
-        ))
+fn xds_address(text: &str) -> Result<Address, String> {
+    let address = Address::parse(text, XDS_ADDRESS)?;
+    if address.port() == Some(0) {
+        return Err(format!("nothing listens on port 0; give the control plane's, as in {XDS_ADDRESS}"));
     }
+    Ok(address)
+}
+
+/// Envoy's admin interface changes the proxy and dumps its secrets, and knows no authentication.
+fn admin_address(text: &str) -> Result<Address, String> {
+    let address = Address::parse(text, ADMIN_ADDRESS)?;
+    if !address.is_local() {
+        return Err(format!("anyone who reaches it controls the proxy; give a loopback address, as {ADMIN_ADDRESS}"));
+    }
+    Ok(address)
 }

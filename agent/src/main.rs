@@ -28,7 +28,12 @@ fn main() -> ExitCode {
     match written {
         Ok(text) => match writeln!(std::io::stdout(), "{text}") {
             Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE,
+            // A reader that has seen enough (`| head`) is no error.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+            Err(error) => {
+                let _ = writeln!(std::io::stderr(), "error: standard output cannot be written: {error}");
+                ExitCode::FAILURE
+            }
         },
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "error: {error}");

@@ -67,9 +67,17 @@ fn a_refusal_names_flag_value_and_remedy_and_exits_with_2() {
         (&["--node-id", "web"][..], &["--node-id", "'web'", "as in sidecar~"][..]),
         (&["--node-id", NODE_ID, "--xds-address", "here"], &["--xds-address", "'here'", "here:15010"]),
         (&["--node-id", NODE_ID, "--metadata", "LABELS={a}"], &["--metadata", "LABELS={a}", "quote keys"]),
-        (&["--node-id", NODE_ID, "--admin-address", "0.0.0.0:15000"], &["--admin-address 0.0.0.0:15000", "127.0.0.1"]),
+        (
+            &["--node-id", NODE_ID, "--admin-address", "0.0.0.0:15000"],
+            &["--admin-address", "0.0.0.0:15000", "127.0.0.1:15000"],
+        ),
         (&["--node-id", NODE_ID, "--grpc", "--xds-address", "a.b:1"], &["--xds-address a.b:1", "loopback"]),
         (&["--xds-address", "127.0.0.1:1"], &["--node-id"]),
+        (&["--node-id", NODE_ID, "--xds-address", "foo:0"], &["--xds-address", "foo:0", "127.0.0.1:15010"]),
+        (&["--node-id", NODE_ID, "--admin-address", "x"], &["--admin-address", "x:15000"]),
+        (&["--node-id", NODE_ID, "--cluster", ""], &["--cluster", "reviews.default"]),
+        (&["--node-id", NODE_ID, "--cluster", "a\nb"], &["--cluster", "control characters"]),
+        (&["--node-id", NODE_ID, "--metadata", "INTERCEPTION_MODE=BOGUS"], &["--metadata", "BOGUS", "REDIRECT"]),
     ] {
         let output = run(arguments);
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -79,6 +87,16 @@ fn a_refusal_names_flag_value_and_remedy_and_exits_with_2() {
             assert!(error.contains(part), "no {part:?} in {error}");
         }
     }
+}
+
+#[test]
+fn output_that_cannot_be_written_is_said() {
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mainsheet-agent"));
+    let output = command.args(["bootstrap", "--node-id", NODE_ID]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(error.contains("standard output cannot be written"), "{error}");
 }
 
 #[test]

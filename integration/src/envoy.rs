@@ -1,6 +1,11 @@
 //! A real Envoy: started from a bootstrap, asked through its admin port.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path, process::Command};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    process::Command,
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -12,8 +17,73 @@ use crate::{
     wait,
 };
 
+/// The port that an Envoy's explicit HTTP proxy listens on.
+pub const HTTP_PROXY_PORT: u16 = 15_007;
 /// Seconds that connections of a replaced listener get to end by themselves; Istio's default.
 const DRAIN_SECONDS: &str = "45";
+
+/// The variant of the xDS protocol that an Envoy speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// Only what changed.
+    Delta,
+    /// State of the world: all of a type each time.
+    Sotw,
+}
+
+/// What the agent is told of a sidecar in namespace `default` whose traffic is not captured.
+#[derive(Clone, Copy, Debug)]
+pub struct Sidecar<'a> {
+    /// The name of its pod.
+    pub pod: &'a str,
+    /// Its labels `app` and `version`.
+    pub app: &'a str,
+    /// See `app`.
+    pub version: &'a str,
+    /// The address that it binds to.
+    pub ip: IpAddr,
+    /// The service account of its pod.
+    pub service_account: &'a str,
+    /// Where the control plane serves xDS.
+    pub xds: SocketAddr,
+    /// Where its admin interface listens.
+    pub admin: SocketAddr,
+    /// How it asks for its configuration.
+    pub protocol: Protocol,
+}
+
+impl Sidecar<'_> {
+    /// Its bootstrap, as the agent writes it.
+    ///
+    /// # Errors
+    /// There is no agent, or it refuses.
+    pub fn bootstrap(&self) -> Result<String> {
+        let Self { pod, app, version, ip, service_account, xds, admin, protocol } = *self;
+        let labels = serde_json::json!({"app": app, "version": version});
+        let mut command = Command::new(Program::Agent.find()?);
+        command.args(["bootstrap", "--node-id", &format!("sidecar~{ip}~{pod}.default~default.svc.cluster.local")]);
+        command.args(["--xds-address", &xds.to_string(), "--admin-address", &admin.to_string()]);
+        for entry in [
+            "INTERCEPTION_MODE=NONE".to_owned(),
+            format!("INSTANCE_IPS={ip}"),
+            format!("HTTP_PROXY_PORT={HTTP_PROXY_PORT}"),
+            format!("LABELS={labels}"),
+            format!("SERVICE_ACCOUNT={service_account}"),
+            "NAMESPACE=default".to_owned(),
+        ] {
+            command.args(["--metadata", &entry]);
+        }
+        match protocol {
+            Protocol::Delta => {}
+            Protocol::Sotw => {
+                command.arg("--sotw");
+            }
+        }
+        let output = command.output().context("run the agent")?;
+        ensure!(output.status.success(), "the agent: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).context("the bootstrap is not UTF-8")
+    }
+}
 
 /// A running Envoy. Dropping it ends it.
 #[derive(Debug)]

@@ -1,34 +1,22 @@
 //! A running mesh: a control plane, Envoys beside the callers, and applications without Envoys that answer them.
 
-use std::{collections::BTreeMap, net::SocketAddr, process::Command};
+use std::{collections::BTreeMap, net::SocketAddr};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use crate::{
     app::App,
     client::{self, Answer, Call},
     control_plane::{ConfigDir, ControlPlane},
-    envoy::Envoy,
+    envoy::{Envoy, HTTP_PROXY_PORT, Protocol, Sidecar},
     load::Load,
     manifest,
-    outside::Program,
     ports::Loopback,
     tally::Tally,
     wait,
 };
 
-/// The variant of the xDS protocol that an Envoy speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// Only what changed.
-    Delta,
-    /// State of the world: all of a type each time.
-    Sotw,
-}
-
-/// The port that an Envoy's explicit HTTP proxy listens on.
-pub const HTTP_PROXY_PORT: u16 = 15_007;
 /// Fixed ports will do, since every address here is claimed; they lie outside the range that the system gives to the applications.
 const ADMIN_PORT: u16 = 15_000;
 const XDS_PORT: u16 = 15_010;
@@ -153,40 +141,21 @@ impl Mesh {
     pub async fn add_caller(&mut self, name: &str, protocol: Protocol) -> Result<()> {
         let address = Loopback::claim()?;
         let admin = address.at(ADMIN_PORT);
-        let bootstrap = self.bootstrap(name, &address, protocol)?;
-        let mut envoy = Envoy::start(name, &bootstrap, admin, self.directory.path())?;
+        let (app, version) = app_and_version(name);
+        let sidecar = Sidecar {
+            pod: name,
+            app,
+            version,
+            ip: address.ip(),
+            service_account: "default",
+            xds: self.control_plane.xds(),
+            admin,
+            protocol,
+        };
+        let mut envoy = Envoy::start(name, &sidecar.bootstrap()?, admin, self.directory.path())?;
         envoy.ready().await?;
         self.callers.push(Caller { envoy, address });
         Ok(())
-    }
-
-    fn bootstrap(&self, name: &str, address: &Loopback, protocol: Protocol) -> Result<String> {
-        let (app, version) = app_and_version(name);
-        let ip = address.ip();
-        let labels = serde_json::json!({"app": app, "version": version});
-        let mut command = Command::new(Program::Agent.find()?);
-        command.args(["bootstrap", "--node-id", &format!("sidecar~{ip}~{name}.default~default.svc.cluster.local")]);
-        command.args(["--xds-address", &self.control_plane.xds().to_string()]);
-        command.args(["--admin-address", &address.at(ADMIN_PORT).to_string()]);
-        let metadata = [
-            "INTERCEPTION_MODE=NONE".to_owned(),
-            format!("INSTANCE_IPS={ip}"),
-            format!("HTTP_PROXY_PORT={HTTP_PROXY_PORT}"),
-            format!("LABELS={labels}"),
-            "NAMESPACE=default".to_owned(),
-        ];
-        metadata.iter().for_each(|entry| {
-            command.args(["--metadata", entry]);
-        });
-        match protocol {
-            Protocol::Delta => {}
-            Protocol::Sotw => {
-                command.arg("--sotw");
-            }
-        }
-        let output = command.output().context("run the agent")?;
-        ensure!(output.status.success(), "the agent: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).context("the bootstrap is not UTF-8")
     }
 
     /// The files that the control plane reads.

@@ -6,7 +6,8 @@ use anyhow::Result;
 use futures::FutureExt;
 
 use crate::{
-    mesh::{Mesh, Protocol},
+    envoy::Protocol,
+    mesh::Mesh,
     outside::{self, Program},
 };
 

@@ -15,9 +15,10 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::{
     client::{Answer, Call},
+    envoy::Protocol,
     load::{Load, Running},
     manifest,
-    mesh::{Caller, Mesh, Protocol},
+    mesh::{Caller, Mesh},
     random::Random,
     scenario::Scenario,
     tally::Tally,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
-use integration::{client::Call, manifest, mesh::Mesh, mesh::Protocol, scenario::Scenario};
+use integration::{client::Call, envoy::Protocol, manifest, mesh::Mesh, scenario::Scenario};
 
 const VERSIONS: [&str; 3] = ["v1", "v2", "v3"];
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use integration::{
-    mesh::Protocol,
+    envoy::Protocol,
     soak::{self, Plan},
 };
 

@@ -3,8 +3,8 @@
 use anyhow::{Result, ensure};
 use integration::{
     client::Call,
+    envoy::Protocol,
     manifest::{destination_rule, virtual_service, weighted},
-    mesh::Protocol,
     outside::sample,
     scenario::Scenario,
 };

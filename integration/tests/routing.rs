@@ -5,8 +5,9 @@ use hyper::Method;
 use integration::{
     app::Recorded,
     client::{self, Call},
+    envoy::Protocol,
     manifest::{destination_rule, virtual_service},
-    mesh::{Mesh, Protocol},
+    mesh::Mesh,
     scenario::Scenario,
     wait,
 };

@@ -19,8 +19,8 @@ pub(super) enum Address {
 }
 
 impl Address {
-    /// Parses an address; the error says what is wrong and how it should look.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    /// Parses an address; the error says what is wrong and how it should look, for one as `example`, which has a port.
+    pub(super) fn parse(text: &str, example: &str) -> Result<Self, String> {
         if let Some(path) = text.strip_prefix("unix:") {
             let path = path.strip_prefix("//").unwrap_or(path);
             return if path.starts_with('/') {
@@ -29,8 +29,10 @@ impl Address {
                 Err("the path of a unix socket must be absolute, as in unix:/run/mainsheet/xds".into())
             };
         }
-        let (host, port) =
-            text.rsplit_once(':').ok_or_else(|| format!("no port; write HOST:PORT, as in {text}:15010"))?;
+        let (host, port) = text.rsplit_once(':').ok_or_else(|| {
+            let port = example.rsplit_once(':').map_or(example, |(_, port)| port);
+            format!("no port; write HOST:PORT, as in {}:{port}", if text.is_empty() { "127.0.0.1" } else { text })
+        })?;
         let port = port.parse::<u16>().map_err(|_| format!("`{port}` is not a port; give a number from 0 to 65535"))?;
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         match bare.unwrap_or(host).parse::<IpAddr>() {
@@ -39,11 +41,11 @@ impl Address {
             }
             Ok(ip) => Ok(Self::Ip(ip, port)),
             Err(_) if bare.is_some() => Err(format!("`{host}` is not an IPv6 address")),
-            Err(_) => Self::name(host, port),
+            Err(_) => Self::name(host, port, example),
         }
     }
 
-    fn name(host: &str, port: u16) -> Result<Self, String> {
+    fn name(host: &str, port: u16, example: &str) -> Result<Self, String> {
         let valid = host.len() <= HOST_LEN_MAX
             && host.split('.').all(|label| {
                 !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
@@ -51,7 +53,15 @@ impl Address {
         if valid {
             Ok(Self::Name(host.to_owned(), port))
         } else {
-            Err(format!("`{host}` is neither an IP address nor a host name; write HOST:PORT, as in 127.0.0.1:15010"))
+            Err(format!("`{host}` is neither an IP address nor a host name; write HOST:PORT, as in {example}"))
+        }
+    }
+
+    /// Its port; a socket in the file system has none.
+    pub(super) fn port(&self) -> Option<u16> {
+        match self {
+            Self::Ip(_, port) | Self::Name(_, port) => Some(*port),
+            Self::Unix(_) => None,
         }
     }
 
@@ -97,22 +107,25 @@ impl fmt::Display for Address {
 mod tests {
     use super::*;
 
+    const EXAMPLE: &str = "127.0.0.1:15000";
+
     #[test]
     fn an_address_is_an_ip_a_name_or_a_socket() {
         for (text, kind) in
             [("127.0.0.1:1", "STATIC"), ("[::1]:1", "STATIC"), ("unix:/a", "STATIC"), ("istiod.b.svc:1", "STRICT_DNS")]
         {
-            let address = Address::parse(text).unwrap();
+            let address = Address::parse(text, EXAMPLE).unwrap();
             assert_eq!(address.discovery_type(), kind, "{text}");
             assert_eq!(address.to_string(), text);
         }
-        assert_eq!(Address::parse("unix:///a").unwrap(), Address::Unix("/a".into()));
+        assert_eq!(Address::parse("unix:///a", EXAMPLE).unwrap(), Address::Unix("/a".into()));
     }
 
     #[test]
     fn what_is_no_address_is_refused_with_a_remedy() {
         for (text, remedy) in [
-            ("localhost", "localhost:15010"),
+            ("localhost", "localhost:15000"),
+            ("", "127.0.0.1:15000"),
             ("127.0.0.1:http", "0 to 65535"),
             ("127.0.0.1:70000", "0 to 65535"),
             ("::1:15010", "[::1]:15010"),
@@ -121,7 +134,7 @@ mod tests {
             (":1", "HOST:PORT"),
             ("unix:run", "absolute"),
         ] {
-            let error = Address::parse(text).unwrap_err();
+            let error = Address::parse(text, EXAMPLE).unwrap_err();
             assert!(error.contains(remedy), "{text}: {error}");
         }
     }

@@ -11,6 +11,9 @@ const VALUE_LEN_MAX: usize = 64 * 1024;
 /// The key whose value is JSON inside a string, by Istio's convention.
 const JSON_AS_STRING: &str = "POD_PORTS";
 
+/// Values of `INTERCEPTION_MODE`; the control plane would take any other for the first.
+const INTERCEPTION_MODES: [&str; 3] = ["REDIRECT", "TPROXY", "NONE"];
+
 /// One `KEY=VALUE`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Entry {
@@ -29,6 +32,9 @@ impl Entry {
         }
         if value.len() > VALUE_LEN_MAX {
             return Err(format!("the value of {key} has {} bytes, at most {VALUE_LEN_MAX} are allowed", value.len()));
+        }
+        if key == "INTERCEPTION_MODE" && !INTERCEPTION_MODES.contains(&value) {
+            return Err(format!("`{value}` is not an {key}; use one of: {}", INTERCEPTION_MODES.join(", ")));
         }
         let structured = value.starts_with(['{', '[']) && key != JSON_AS_STRING;
         let value = if structured {
@@ -106,6 +112,8 @@ mod tests {
     #[test]
     fn bad_metadata_is_refused_with_a_remedy() {
         assert!(Entry::parse("LABELS").unwrap_err().contains("KEY=VALUE"));
+        assert!(Entry::parse("INTERCEPTION_MODE=NONE").is_ok());
+        assert!(Entry::parse("INTERCEPTION_MODE=BOGUS").unwrap_err().contains("REDIRECT, TPROXY, NONE"));
         assert!(Entry::parse("=x").unwrap_err().contains("KEY=VALUE"));
         assert!(Entry::parse("LABELS={app:web}").unwrap_err().contains("quote keys"));
         let id = NodeId::parse("sidecar~10.0.0.1~web.shop~shop.svc.cluster.local").unwrap();

@@ -28,6 +28,9 @@ impl NodeId {
         if text.len() > NODE_ID_LEN_MAX {
             return Err(format!("longer than {NODE_ID_LEN_MAX} bytes; {SHAPE}"));
         }
+        if text.contains(char::is_control) {
+            return Err(format!("has control characters; {SHAPE}"));
+        }
         let parts: Vec<&str> = text.split('~').collect();
         let &[kind, ip, workload, domain] = parts.as_slice() else {
             return Err(format!("{} parts between `~`, not 4; {SHAPE}", parts.len()));
@@ -55,6 +58,17 @@ impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
+}
+
+/// Parses the name of a group of proxies.
+pub(super) fn cluster(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.len() > NODE_ID_LEN_MAX || text.contains(char::is_control) {
+        return Err(format!(
+            "must have 1 to {NODE_ID_LEN_MAX} bytes and no control characters, as in reviews.default; leave it out for \
+             the default"
+        ));
+    }
+    Ok(text.to_owned())
 }
 
 /// Where a proxy runs.
@@ -138,6 +152,7 @@ mod tests {
         for (text, reason) in [
             ("", "1 parts"),
             ("sidecar~10.0.0.1~web.shop", "3 parts"),
+            ("sidecar~10.0.0.1~we\u{1b}b.shop~shop.svc.cluster.local", "control characters"),
             ("proxy~10.0.0.1~web.shop~shop.svc.cluster.local", "type of proxy"),
             ("sidecar~here~web.shop~shop.svc.cluster.local", "not an IP address"),
             ("sidecar~10.0.0.1~web~shop.svc.cluster.local", "no namespace"),

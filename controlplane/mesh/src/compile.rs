@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod cluster;
+pub mod duration;
 pub mod endpoint;
 pub mod listener;
 pub mod route;
@@ -13,9 +14,9 @@ pub mod viewpoint;
 
 use std::sync::Arc;
 
+use crate::model::Origin;
 #[cfg(doc)]
 use crate::model::Shared;
-use crate::{model::Origin, snapshot::References};
 
 /// A compiled resource with all that goes with it.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,4 +29,15 @@ pub struct Compiled<M> {
     pub references: References,
     /// The objects that made it.
     pub provenance: Vec<Origin>,
+}
+
+/// What else a proxy must hold for a resource to work.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct References {
+    /// Clusters that a listener or route configuration sends to.
+    pub clusters: Vec<Arc<str>>,
+    /// Route configurations that a listener asks for.
+    pub routes: Vec<Arc<str>>,
+    /// The load assignment that a cluster asks for.
+    pub endpoints: Option<Arc<str>>,
 }

@@ -15,6 +15,7 @@ mod fingerprint;
 mod interest;
 mod lane;
 mod limits;
+mod names;
 mod nonce;
 mod order;
 mod received;
@@ -148,6 +149,7 @@ impl Automaton {
                     lane.refused.remove(name);
                 }
             }
+            lane.interest.names.follow(target.of(kind));
         }
         self.target = target;
     }

@@ -13,8 +13,10 @@ mod snapshots;
 mod table;
 
 pub use counters::Counters;
-pub use resource::{References, Resource, Version};
+pub use resource::{Resource, Version};
 pub use snapshots::Snapshots;
+
+pub use crate::compile::References;
 
 use std::sync::Arc;
 

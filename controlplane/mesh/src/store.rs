@@ -19,8 +19,6 @@ pub use objects::{OBJECTS_MAX, Objects};
 pub use rules::{RuleGroup, Rules};
 pub use touched::Touched;
 
-pub(crate) use self::mesh::default_config;
-
 use std::collections::BTreeMap;
 
 use derive::{Dirty, Index};

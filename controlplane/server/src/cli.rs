@@ -1,6 +1,7 @@
 //! The command line: each command in a file of its own, each room's arguments in the room.
 
 pub mod analyze;
+pub(crate) mod arguments;
 pub mod compile;
 mod fetch;
 mod proxy_config;
@@ -31,7 +32,7 @@ enum Command {
     Compile(compile::Args),
     /// Say what is wrong with the objects in files, where, and how to mend it
     Analyze(analyze::Args),
-    /// Show how far each connected proxy has followed, and what it refuses and why
+    /// Show how far each connected proxy has followed, what it refuses and why, and problems of the configuration
     Status(status::Args),
     /// Print what a connected proxy is to hold, in the shape of Envoy's own config dump
     ProxyConfig(proxy_config::Args),
@@ -47,6 +48,8 @@ enum End {
     Found,
     /// It could not.
     Failed(anyhow::Error),
+    /// It was asked for what makes no sense.
+    Misused(anyhow::Error),
 }
 
 impl From<anyhow::Result<()>> for End {
@@ -73,6 +76,10 @@ pub fn main() -> ExitCode {
         End::Failed(error) => {
             note(&format!("error: {error:#}"));
             ExitCode::from(1)
+        }
+        End::Misused(error) => {
+            note(&format!("error: {error:#}"));
+            ExitCode::from(2)
         }
     }
 }

@@ -50,7 +50,7 @@ const PAGES: [(&str, &str); 8] = [
     ("registryz", "the services of the mesh"),
     ("endpointz", "the endpoints of each service"),
     ("configz", "the objects that are in force, and where they are written"),
-    ("config_dump", "what a proxy is to hold: ?proxyID=POD.NAMESPACE, &types=cds,eds,lds,rds"),
+    ("config_dump", "what a proxy is to hold: ?proxyID=POD or POD.NAMESPACE, &types=cds,eds,lds,rds"),
     ("push_status", "pushes, viewpoints, and what was compiled and encoded so far"),
     ("problems", "what is wrong with the configuration"),
     ("list", "this list"),
@@ -138,6 +138,7 @@ async fn push_status(State(sources): State<Sources>) -> Json<Value> {
         "viewpoints": view.viewpoints,
         "proxies": sources.proxies.list().len(),
         "compiled": by_type(&|kind| view.counters.compiled(kind)),
+        "virtual_hosts": view.counters.virtual_hosts,
         "encoded": by_type(&|kind| view.counters.encodes(kind)),
         "encoded_bytes": by_type(&|kind| view.counters.encoded_bytes(kind)),
         "snapshots_built": view.counters.snapshots_built,
@@ -145,20 +146,9 @@ async fn push_status(State(sources): State<Sources>) -> Json<Value> {
     }))
 }
 
-async fn problems(State(sources): State<Sources>) -> Json<Value> {
+async fn problems(State(sources): State<Sources>) -> Response {
     let problems = Arc::clone(&sources.problems.borrow());
-    let list = problems.iter().map(|problem| {
-        json!({
-            "severity": problem.severity.as_str(),
-            "code": problem.code,
-            "object": problem.object,
-            "field": problem.field,
-            "location": problem.location.as_ref().map(ToString::to_string),
-            "reason": problem.reason,
-            "remedy": problem.remedy,
-        })
-    });
-    Json(list.collect())
+    Json(problems.iter().map(status::ProblemStatus::from).collect::<Vec<_>>()).into_response()
 }
 
 async fn list() -> String {

@@ -4,7 +4,7 @@ mod report;
 
 use std::{
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -18,7 +18,9 @@ use tokio::{
 };
 
 use crate::{
-    ads, dispatch, http,
+    ads,
+    cli::arguments,
+    dispatch, http,
     metrics::Metrics,
     shutdown,
     source::{self, Settings, Update, Watch, kube::Access},
@@ -32,7 +34,7 @@ const GRACE: Duration = Duration::from_secs(5);
 #[group(id = "server")]
 pub struct Args {
     /// The directory with the objects of the mesh: every *.yaml, *.yml and *.json in it
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = source::existing_directory)]
     pub config_dir: Option<PathBuf>,
     /// The file that says how to reach the cluster with the objects of the mesh; in a pod, its service account does
     #[arg(long, value_name = "FILE", conflicts_with = "config_dir")]
@@ -41,10 +43,10 @@ pub struct Args {
     #[arg(long, value_name = "NAME", requires = "kubeconfig")]
     pub context: Option<String>,
     /// Where proxies connect, in plain text; a loopback address
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15010")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15010", value_parser = arguments::loopback)]
     pub xds_address: SocketAddr,
     /// Where health, metrics and debug pages are served, in plain text; a loopback address
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15014")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15014", value_parser = arguments::loopback)]
     pub http_address: SocketAddr,
 }
 
@@ -53,8 +55,6 @@ pub struct Args {
 /// # Errors
 /// When it cannot start, or the owner of the mesh has died.
 pub async fn run(args: &Args) -> anyhow::Result<()> {
-    loopback("--xds-address", args.xds_address)?;
-    loopback("--http-address", args.http_address)?;
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
     let (watch, origin) = open(args, &metrics).await?;
     let xds = bound("--xds-address", args.xds_address, ads::bind(args.xds_address))?;
@@ -65,7 +65,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     let mesh = dispatch::start(Arc::clone(&metrics)).context("no thread for the owner of the mesh")?;
     let proxies = Arc::new(ads::Proxies::default());
     let (trigger, shutdown) = shutdown::channel();
-    let (found, of_source) = watch::channel(Arc::new(Vec::new()));
+    let (found, of_source) = watch::channel(Arc::default());
     let (problems, reported) = watch::channel(Arc::new(Vec::new()));
     tokio::spawn(report::run(of_source, mesh.clone(), problems, Arc::clone(&metrics)));
     let service = ads::Service::new(mesh.clone(), Arc::clone(&metrics), Arc::clone(&proxies), shutdown.clone(), now);
@@ -108,7 +108,6 @@ async fn open(args: &Args, metrics: &Arc<Metrics>) -> anyhow::Result<(Watch, Str
     let settings = Settings::default();
     let (access, origin) = match (&args.config_dir, &args.kubeconfig) {
         (Some(directory), _) => {
-            check_directory(directory)?;
             return Ok((source::files::watch(directory, settings), directory.display().to_string()));
         }
         (None, Some(file)) => {
@@ -137,27 +136,6 @@ async fn follow(
         });
     }
     bail!("the source has ended, and nothing would be followed any more; please report the log above")
-}
-
-/// Plain text is for this machine only: whoever reaches these ports reads the whole mesh.
-fn loopback(flag: &str, address: SocketAddr) -> anyhow::Result<()> {
-    if address.ip().is_loopback() {
-        return Ok(());
-    }
-    bail!(
-        "{flag} {address}: it is served in plain text, to this machine only; give a loopback address, as 127.0.0.1:{}",
-        address.port()
-    )
-}
-
-fn check_directory(path: &Path) -> anyhow::Result<()> {
-    let directory = path.display();
-    let found =
-        std::fs::metadata(path).with_context(|| format!("--config-dir {directory}: give a directory that exists"))?;
-    if !found.is_dir() {
-        bail!("--config-dir {directory}: it is a file; give the directory that holds it");
-    }
-    Ok(())
 }
 
 fn bound(flag: &str, address: SocketAddr, listener: std::io::Result<TcpListener>) -> anyhow::Result<TcpListener> {

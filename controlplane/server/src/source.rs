@@ -20,7 +20,7 @@ use std::sync::Arc;
 use mesh::model::{Change, Namespace, Problem};
 use tokio::{sync::mpsc, task::JoinSet};
 
-pub use files::load;
+pub use files::{Loaded, existing_directory, load, load_counting};
 
 /// A change of the mesh as a source saw it, whole: what belongs together comes together.
 #[derive(Debug, Default)]

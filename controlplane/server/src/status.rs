@@ -1,7 +1,9 @@
 //! How far each proxy has followed, as people and tools read it: JSON in the shape of Istio's `syncz`, and a table.
 
+mod problems;
 mod table;
 
+pub use problems::{ProblemStatus, count, summary};
 pub use table::{align, table};
 
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -58,12 +58,42 @@ pub struct Fleet {
 }
 
 /// Names are listed in an [`Arrival`] of at most this many resources.
-const NAMES_MAX: usize = 8;
+const NAMES_MAX: usize = 64;
+
+/// Whether proxies go on reading after their first response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// They do, with windows as wide as Envoy's.
+    Always,
+    /// They stop, and their windows are the narrowest that HTTP/2 begins with.
+    Stops,
+}
+
+impl Reading {
+    /// Bytes that the server may send ahead.
+    fn window(self) -> u32 {
+        match self {
+            Self::Always => 16 << 20,
+            Self::Stops => 65_535,
+        }
+    }
+}
 
 impl Fleet {
     /// Connects one proxy for each node id, each with its own connection. `resume` is what each held before.
     #[must_use]
-    pub fn connect(address: &str, nodes: Vec<String>, mut resume: BTreeMap<usize, Held>) -> Self {
+    pub fn connect(address: &str, nodes: Vec<String>, resume: BTreeMap<usize, Held>) -> Self {
+        Self::connect_reading(address, nodes, resume, Reading::Always)
+    }
+
+    /// The same, with proxies that may stop reading.
+    #[must_use]
+    pub fn connect_reading(
+        address: &str,
+        nodes: Vec<String>,
+        mut resume: BTreeMap<usize, Held>,
+        reading: Reading,
+    ) -> Self {
         let (sender, arrivals) = mpsc::unbounded_channel();
         let gate = Arc::new(tokio::sync::Semaphore::new(OPENING_MAX));
         let mut proxies = JoinSet::new();
@@ -72,7 +102,7 @@ impl Fleet {
             let (stop, stopped) = tokio::sync::watch::channel(false);
             stops.push(stop);
             let held = resume.remove(&index).unwrap_or_default();
-            let proxy = Proxy { index, node_id, held, arrivals: sender.clone() };
+            let proxy = Proxy { index, node_id, held, reading, arrivals: sender.clone() };
             proxies.spawn(proxy.run(address.to_owned(), Arc::clone(&gate), stopped));
         }
         Self { arrivals, stops, proxies }
@@ -130,6 +160,7 @@ struct Proxy {
     index: usize,
     node_id: String,
     held: Held,
+    reading: Reading,
     arrivals: mpsc::UnboundedSender<Arrival>,
 }
 
@@ -142,8 +173,8 @@ impl Proxy {
     ) -> Result<(usize, Held)> {
         let opening = gate.acquire_owned().await?;
         let channel = Endpoint::from_shared(format!("http://{address}"))?
-            .initial_stream_window_size(16 << 20)
-            .initial_connection_window_size(16 << 20)
+            .initial_stream_window_size(self.reading.window())
+            .initial_connection_window_size(self.reading.window())
             .connect()
             .await
             .with_context(|| format!("proxy {} cannot connect", self.index))?;
@@ -165,6 +196,10 @@ impl Proxy {
                 sender.send(request).await.map_err(|_| anyhow!("proxy {} cannot send", self.index))?;
             }
             let _ = self.arrivals.send(Arrival { at: Instant::now(), ..arrival });
+            if self.reading == Reading::Stops {
+                let _ = stopped.changed().await;
+                return Ok((self.index, self.held));
+            }
         }
     }
 

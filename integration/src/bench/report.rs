@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::{run::Change, shape::Shape};
+use super::{churn::Churn, run::Change, shape::Shape};
 
 /// What one change cost.
 #[derive(Debug, Clone, Default)]
@@ -61,15 +61,29 @@ pub struct Storm {
 #[derive(Debug)]
 pub struct Report {
     shape: Shape,
-    /// Everyone connects for the first time.
-    pub connect: Option<Storm>,
+    /// The first proxy of each viewpoint connects.
+    pub compile: Option<Storm>,
+    /// Everyone connects for the first time, here and at the floor.
+    pub connect: Option<(Storm, Storm)>,
     /// Everyone comes back with what it held.
     pub resume: Option<Storm>,
-    /// Each change, beside the floor's push of the same bytes per proxy to all proxies.
+    /// Each change, beside the floor's push of the same bytes to as many proxies.
     pub pushes: Vec<(Change, Push, Push)>,
     /// Messages sent for changes that nobody depends on.
-    pub useless: usize,
+    pub useless: Option<usize>,
+    /// Steady changes of endpoints.
+    pub churns: Vec<Churn>,
+    /// Many pods replaced at once.
+    pub roll: Option<Churn>,
+    /// A steady rate without and with proxies that do not read.
+    pub stall: Option<(Churn, Churn)>,
+    /// Times until one more proxy was complete, here and at the floor.
+    pub first: Option<(Vec<Duration>, Vec<Duration>)>,
+    /// The share of a core that is taken while nothing happens, here and by the floor.
+    pub idle: Option<(f64, f64)>,
     /// Resident bytes with the mesh loaded and nobody connected.
+    pub rss_loaded: u64,
+    /// The same with one proxy of each viewpoint connected.
     pub rss_model: u64,
     /// Resident bytes with everyone connected and complete.
     pub rss_connected: u64,
@@ -78,7 +92,7 @@ pub struct Report {
     /// Counters of the control plane at the end.
     pub counters: BTreeMap<String, u64>,
     /// A push of about a megabyte, and the resident bytes that it added at most.
-    pub big_push: Option<(Push, u64)>,
+    pub large: Option<(Push, u64)>,
 }
 
 impl Report {
@@ -87,16 +101,28 @@ impl Report {
     pub fn new(shape: Shape) -> Self {
         Self {
             shape,
+            compile: None,
             connect: None,
             resume: None,
             pushes: Vec::new(),
-            useless: 0,
+            useless: None,
+            churns: Vec::new(),
+            roll: None,
+            stall: None,
+            first: None,
+            idle: None,
+            rss_loaded: 0,
             rss_model: 0,
             rss_connected: 0,
             floor_rss_per_proxy: 0,
             counters: BTreeMap::new(),
-            big_push: None,
+            large: None,
         }
+    }
+
+    /// Bytes that one more proxy adds to those of its viewpoint.
+    fn rss_per_proxy(&self) -> u64 {
+        self.rss_connected.saturating_sub(self.rss_model) / self.shape.proxies.max(1) as u64
     }
 
     fn of(&self, change: Change) -> impl Iterator<Item = (&Push, &Push)> {
@@ -114,6 +140,10 @@ impl Report {
             json!({"last_ms": push.last_ms(), "p50_ms": push.median_ms(), "cpu_s": push.cpu, "watchers": push.watchers,
                    "messages": push.messages, "resources": push.resources, "removed": push.removed, "bytes": push.bytes})
         };
+        let churn = |churn: &Churn| {
+            json!({"rate": churn.rate, "changes": churn.changes, "p50_ms": churn.percentile_ms(50),
+                   "p99_ms": churn.percentile_ms(99), "push": push(&churn.push)})
+        };
         let rounds: Vec<Value> = self
             .pushes
             .iter()
@@ -124,10 +154,17 @@ impl Report {
         json!({
             "apiVersion": "mainsheet.dev/v1", "kind": "BenchReport", "shape": self.shape.name,
             "proxies": self.shape.proxies, "services": self.shape.services, "visible": self.shape.visible,
-            "connect": self.connect.as_ref().map(storm), "resume": self.resume.as_ref().map(storm), "rounds": rounds,
-            "useless_messages": self.useless, "rss_model": self.rss_model, "rss_connected": self.rss_connected,
+            "compile": self.compile.as_ref().map(storm),
+            "connect": self.connect.as_ref().map(|(ours, floor)| json!({"mainsheet": storm(ours), "floor": storm(floor)})),
+            "resume": self.resume.as_ref().map(storm), "rounds": rounds,
+            "useless_messages": self.useless, "rss_loaded": self.rss_loaded, "rss_model": self.rss_model,
+            "rss_connected": self.rss_connected, "rss_per_proxy": self.rss_per_proxy(),
+            "churn": self.churns.iter().map(churn).collect::<Vec<_>>(), "roll": self.roll.as_ref().map(churn),
+            "stall": self.stall.as_ref().map(|(alone, beside)| json!({"without": churn(alone), "with": churn(beside)})),
+            "first": self.first.as_ref().map(|(ours, floor)| json!({"mainsheet_ms": millis(ours), "floor_ms": millis(floor)})),
+            "idle": self.idle.map(|(ours, floor)| json!({"mainsheet_cores": ours, "floor_cores": floor})),
             "floor_rss_per_proxy": self.floor_rss_per_proxy, "counters": self.counters,
-            "big_push": self.big_push.as_ref().map(|(ours, rss)| json!({"push": push(ours), "rss_added": rss})),
+            "large": self.large.as_ref().map(|(ours, rss)| json!({"push": push(ours), "rss_added": rss})),
         })
     }
 }
@@ -139,6 +176,67 @@ impl fmt::Display for Report {
             f,
             "shape {name}: {services} services x {endpoints} endpoints, {proxies} proxies that see {visible} each\n"
         )?;
+        self.fmt_changes(f)?;
+        for (label, storm) in [
+            ("compile", &self.compile),
+            ("connect", &self.connect.as_ref().map(|(ours, _)| ours.clone())),
+            ("floor", &self.connect.as_ref().map(|(_, floor)| floor.clone())),
+            ("resume", &self.resume),
+        ] {
+            if let Some(storm) = storm {
+                writeln!(
+                    f,
+                    "{label:10} {} proxies in {:.2} s, {:.2} s CPU, {} messages, {} resources, {} bytes",
+                    storm.proxies,
+                    storm.wall.as_secs_f64(),
+                    storm.cpu,
+                    storm.messages,
+                    storm.resources,
+                    storm.bytes
+                )?;
+            }
+        }
+        writeln!(
+            f,
+            "memory     {} MB loaded, {} MB with one proxy of each viewpoint, then {} kB per proxy (floor {} kB)",
+            self.rss_loaded >> 20,
+            self.rss_model >> 20,
+            self.rss_per_proxy() >> 10,
+            self.floor_rss_per_proxy >> 10
+        )?;
+        if let Some(useless) = self.useless {
+            writeln!(f, "useless    {useless} messages for changes that nobody depends on")?;
+        }
+        self.fmt_churns(f)?;
+        if let Some((ours, floor)) = &self.first {
+            let (of, at) = (percentile_ms(ours, 50), percentile_ms(floor, 50));
+            writeln!(
+                f,
+                "first      one more proxy is complete after {of:.1} ms, at the floor after {at:.1} ms (medians)"
+            )?;
+        }
+        if let Some((ours, floor)) = self.idle {
+            writeln!(f, "idle       {:.2} m cores, floor {:.2}", ours * 1e3, floor * 1e3)?;
+        }
+        if let Some((push, rss)) = &self.large {
+            writeln!(
+                f,
+                "large      {} bytes to {} proxies: last after {:.0} ms, {} MB more at most",
+                push.bytes / push.watchers.max(1),
+                push.watchers,
+                push.last_ms(),
+                rss >> 20
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    fn fmt_changes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.pushes.is_empty() {
+            return Ok(());
+        }
         writeln!(
             f,
             "{:10} {:>9} {:>9} {:>9} {:>7} {:>9} {:>9} {:>7} {:>10} {:>10} {:>9}",
@@ -179,41 +277,51 @@ impl fmt::Display for Report {
             "(messages, resources and bytes are per proxy that needs the change; medians of {} rounds)\n",
             self.of(Change::Endpoint).count()
         )?;
-        for (label, storm) in [("connect", &self.connect), ("resume", &self.resume)] {
-            if let Some(storm) = storm {
-                writeln!(
-                    f,
-                    "{label:10} {} proxies in {:.2} s, {:.2} s CPU, {} messages, {} resources, {} bytes",
-                    storm.proxies,
-                    storm.wall.as_secs_f64(),
-                    storm.cpu,
-                    storm.messages,
-                    storm.resources,
-                    storm.bytes
-                )?;
-            }
-        }
-        let per_proxy = self.rss_connected.saturating_sub(self.rss_model) / self.shape.proxies.max(1) as u64;
-        writeln!(
-            f,
-            "memory     {} MB loaded, {} kB per proxy (floor {} kB)",
-            self.rss_model >> 20,
-            per_proxy >> 10,
-            self.floor_rss_per_proxy >> 10
-        )?;
-        writeln!(f, "useless    {} messages for changes that nobody depends on", self.useless)?;
-        if let Some((push, rss)) = &self.big_push {
+        Ok(())
+    }
+
+    fn fmt_churns(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stalls = self.stall.iter().flat_map(|(alone, beside)| [("without", alone), ("stalled", beside)]);
+        for (label, churn) in self.churns.iter().map(|churn| ("churn", churn)).chain(stalls) {
             writeln!(
                 f,
-                "big push   {} bytes to {} proxies: last after {:.0} ms, {} MB more at most",
-                push.bytes / push.watchers.max(1),
-                push.watchers,
-                push.last_ms(),
-                rss >> 20
+                "{label:10} {} pods/s: p50 {:.1} ms, p99 {:.1} ms, last {:.1} ms; {:.0} us CPU for each of {} deliveries; {} messages, {} bytes",
+                churn.rate,
+                churn.percentile_ms(50),
+                churn.percentile_ms(99),
+                churn.push.last_ms(),
+                churn.push.cpu_us_per_proxy(),
+                churn.push.watchers,
+                churn.push.messages,
+                churn.push.bytes
+            )?;
+        }
+        if let Some(roll) = &self.roll {
+            writeln!(
+                f,
+                "roll       {} pods: {} proxies have all {:.1} ms after the last was written; {:.3} s CPU, {} messages, {} bytes",
+                roll.changes,
+                roll.push.watchers,
+                roll.push.last_ms(),
+                roll.push.cpu,
+                roll.push.messages,
+                roll.push.bytes
             )?;
         }
         Ok(())
     }
+}
+
+/// The value that so many of a hundred do not exceed, in milliseconds.
+pub(super) fn percentile_ms(all: &[Duration], percent: usize) -> f64 {
+    let mut all = all.to_vec();
+    all.sort_unstable();
+    let at = (all.len() * percent).div_ceil(100).saturating_sub(1);
+    all.get(at).map_or(0.0, |duration| duration.as_secs_f64() * 1e3)
+}
+
+fn millis(all: &[Duration]) -> Vec<f64> {
+    all.iter().map(|duration| duration.as_secs_f64() * 1e3).collect()
 }
 
 fn median(mut all: Vec<f64>) -> f64 {

@@ -2,20 +2,23 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail};
+use clap::ValueEnum;
 use proto::ResourceType;
 
 use super::{
+    churn,
     fleet::{Arrival, Fleet, Held},
+    floor::FloorServer,
     report::{Push, Report, Storm},
     server::{self, Server, Usage},
     shape::Shape,
 };
+use crate::client;
 
 /// A change must have reached everyone after this long.
 const PUSH_LIMIT: Duration = Duration::from_secs(60);
@@ -24,11 +27,32 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(180);
 /// When nothing has arrived for this long, nothing more is on its way.
 const QUIET: Duration = Duration::from_millis(1500);
 
+/// What is measured once everyone is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Measure {
+    /// One change at a time, and that everyone comes back with nothing to be sent.
+    Changes,
+    /// Endpoints that change at steady rates.
+    Churn,
+    /// 500 pods replaced as fast as can be written.
+    Roll,
+    /// Churn while a tenth as many proxies again do not read.
+    Stall,
+    /// One more proxy, several times.
+    First,
+    /// Nothing at all.
+    Idle,
+    /// A push of a megabyte.
+    Large,
+}
+
 /// What to measure.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// The mesh.
     pub shape: Shape,
+    /// What of it.
+    pub measures: Vec<Measure>,
     /// Rounds of each kind of change.
     pub rounds: usize,
     /// The control plane's program.
@@ -107,40 +131,92 @@ pub async fn run(plan: &Plan) -> Result<Report> {
 
     let mut report = Report::new(plan.shape);
     let nodes: Vec<String> = (0..plan.shape.proxies).map(|index| plan.shape.node_id(index)).collect();
-    let model_rss = mainsheet.usage()?.rss;
+    report.rss_loaded = mainsheet.usage()?.rss;
+    // What is compiled and encoded for a viewpoint is the model's; what is added when others join is the proxies'.
+    let scouts = (0..plan.shape.namespaces()).map(|index| plan.shape.node_id(plan.shape.proxies + index)).collect();
+    let (scouts, compile) = storm(&mainsheet, scouts, BTreeMap::new()).await?;
+    report.compile = Some(compile);
+    report.rss_model = mainsheet.usage()?.rss;
     let (mut fleet, connect) = storm(&mainsheet, nodes.clone(), BTreeMap::new()).await?;
-    report.connect = Some(connect);
-    report.rss_model = model_rss;
     report.rss_connected = mainsheet.usage()?.rss;
+    scouts.stop().await?;
 
-    let floor_idle = floor.server.usage()?.rss;
+    let floor_idle = floor.server.usage()?;
     let mut floor_fleet = Fleet::connect(&floor_port, nodes.clone(), BTreeMap::new());
     floor_fleet.settle(QUIET).await?;
-    report.floor_rss_per_proxy = floor.server.usage()?.rss.saturating_sub(floor_idle) / plan.shape.proxies as u64;
+    report.floor_rss_per_proxy = floor.server.usage()?.rss.saturating_sub(floor_idle.rss) / plan.shape.proxies as u64;
+    floor_fleet.stop().await?;
+    floor.greet(connect.bytes / connect.proxies.max(1))?;
+    let (mut floor_fleet, floor_connect) = floor.storm(nodes.clone()).await?;
+    report.connect = Some((connect, floor_connect));
 
-    for change in Change::ALL {
-        for round in 1..=plan.rounds {
-            let service = round * 7 % plan.shape.services;
-            let watchers = plan.shape.watchers(service);
-            let push = measure(&mainsheet, &mut fleet, change, (&plan.shape, &config), service, round).await?;
-            let bytes = push.bytes / watchers.max(1);
-            let floor_push = floor.push(&mut floor_fleet, bytes, plan.shape.proxies).await?;
-            report.pushes.push((change, push, floor_push));
+    let mesh = (&plan.shape, config.as_path());
+    for measure in &plan.measures {
+        match measure {
+            Measure::Changes => {
+                for change in Change::ALL {
+                    for round in 1..=plan.rounds {
+                        let service = round * 7 % plan.shape.services;
+                        let push = self::measure(&mainsheet, &mut fleet, change, mesh, service, round).await?;
+                        let bytes = push.bytes / push.watchers.max(1);
+                        let floor_push = floor.push(&mut floor_fleet, bytes, push.watchers).await?;
+                        report.pushes.push((change, push, floor_push));
+                    }
+                }
+                report.useless = Some(useless(&mut fleet, &plan.shape, &config).await?);
+            }
+            Measure::Churn => {
+                for rate in churn::RATES {
+                    report.churns.push(churn::steady(&mainsheet, &mut fleet, mesh, rate).await?);
+                }
+            }
+            Measure::Roll => report.roll = Some(churn::roll(&mainsheet, &mut fleet, mesh).await?),
+            Measure::Stall => report.stall = Some(churn::stalled(&mainsheet, &mut fleet, mesh).await?),
+            Measure::First => report.first = Some(first(&mainsheet, &mut floor, plan).await?),
+            Measure::Idle => report.idle = Some((idle(&mainsheet).await?, idle(&floor.server).await?)),
+            Measure::Large => report.large = Some(large(&mainsheet, &mut fleet, plan, &config).await?),
         }
     }
-    report.useless = useless(&mut fleet, &plan.shape, &config).await?;
     report.counters = counters(&http).await?;
     floor_fleet.stop().await?;
-
     let held = fleet.stop().await?;
     verify(&held, &plan.shape)?;
-    tokio::time::sleep(QUIET).await;
-    let before = mainsheet.usage()?;
-    let (mut fleet, resume) = resume(&mainsheet, nodes, held, before).await?;
-    report.resume = Some(resume);
-    report.big_push = Some(big_push(&mainsheet, &mut fleet, plan, &config).await?);
-    fleet.stop().await?;
+    if plan.measures.contains(&Measure::Changes) {
+        tokio::time::sleep(QUIET).await;
+        let before = mainsheet.usage()?;
+        let (fleet, resume) = resume(&mainsheet, nodes, held, before).await?;
+        report.resume = Some(resume);
+        fleet.stop().await?;
+    }
     Ok(report)
+}
+
+/// One more proxy after the other: how long each took until it was complete, here and at the floor, which sends the same
+/// bytes at once.
+async fn first(server: &Server, floor: &mut FloorServer, plan: &Plan) -> Result<(Vec<Duration>, Vec<Duration>)> {
+    const TIMES: usize = 20;
+    let (mut ours, mut floors) = (Vec::new(), Vec::new());
+    for time in 0..TIMES {
+        let node = plan.shape.node_id(plan.shape.proxies + time);
+        for (address, last, took) in [
+            (&server.address, ResourceType::Route, &mut ours),
+            (&floor.server.address, ResourceType::Cluster, &mut floors),
+        ] {
+            let start = Instant::now();
+            let mut fleet = Fleet::connect(address, vec![node.clone()], BTreeMap::new());
+            took.extend(await_all(&mut fleet, 1, last, start).await?.latencies);
+            fleet.stop().await?;
+        }
+    }
+    Ok((ours, floors))
+}
+
+/// The share of a core that a server takes with nothing to do.
+async fn idle(server: &Server) -> Result<f64> {
+    const SPAN: Duration = Duration::from_secs(15);
+    let before = server.usage()?;
+    tokio::time::sleep(SPAN).await;
+    Ok((server.usage()?.cpu - before.cpu) / SPAN.as_secs_f64())
 }
 
 /// Connects everyone and waits until each is complete.
@@ -148,6 +224,20 @@ pub async fn run(plan: &Plan) -> Result<Report> {
 /// # Errors
 /// When a proxy failed, or not all are complete in time.
 pub async fn storm(server: &Server, nodes: Vec<String>, held: BTreeMap<usize, Held>) -> Result<(Fleet, Storm)> {
+    // A first configuration is complete with its routes, which Envoy asks for last.
+    storm_until(server, nodes, held, ResourceType::Route).await
+}
+
+/// The same, until each has got a type.
+///
+/// # Errors
+/// When a proxy failed, or not all have it in time.
+pub async fn storm_until(
+    server: &Server,
+    nodes: Vec<String>,
+    held: BTreeMap<usize, Held>,
+    kind: ResourceType,
+) -> Result<(Fleet, Storm)> {
     let proxies = nodes.len();
     let before = server.usage()?;
     let start = Instant::now();
@@ -155,7 +245,6 @@ pub async fn storm(server: &Server, nodes: Vec<String>, held: BTreeMap<usize, He
     let mut storm = Storm { proxies, ..Storm::default() };
     let mut complete = BTreeSet::new();
     let mut last = start;
-    // A first configuration is complete with its routes, which Envoy asks for last.
     while complete.len() < proxies {
         let arrival = fleet
             .arrival(start + CONNECT_LIMIT)
@@ -163,7 +252,7 @@ pub async fn storm(server: &Server, nodes: Vec<String>, held: BTreeMap<usize, He
             .with_context(|| format!("{} of {proxies} proxies are complete", complete.len()))?;
         storm.count(&arrival);
         last = last.max(arrival.at);
-        if arrival.kind == ResourceType::Route {
+        if arrival.kind == kind {
             complete.insert(arrival.proxy);
         }
     }
@@ -225,7 +314,7 @@ pub async fn measure(
 }
 
 /// Waits until `expected` proxies got something of a type.
-async fn await_all(fleet: &mut Fleet, expected: usize, kind: ResourceType, start: Instant) -> Result<Push> {
+pub(super) async fn await_all(fleet: &mut Fleet, expected: usize, kind: ResourceType, start: Instant) -> Result<Push> {
     let mut push = Push::default();
     let mut done = BTreeSet::new();
     while done.len() < expected {
@@ -259,11 +348,11 @@ pub async fn useless(fleet: &mut Fleet, shape: &Shape, config: &Path) -> Result<
 }
 
 /// One megabyte to everyone that sees the service: how much memory it takes while it is under way.
-async fn big_push(server: &Server, fleet: &mut Fleet, plan: &Plan, config: &Path) -> Result<(Push, u64)> {
-    const SLICES: usize = 10;
+async fn large(server: &Server, fleet: &mut Fleet, plan: &Plan, config: &Path) -> Result<(Push, u64)> {
+    const SLICES: usize = 8;
     let before = server.usage()?;
     let start = Instant::now();
-    plan.shape.write_many_endpoints(config, 0, SLICES, 0)?;
+    plan.shape.write_many_endpoints(config, 0, SLICES)?;
     let watchers = plan.shape.watchers(0);
     let mut peak = before.rss;
     let mut push = Push { watchers, ..Push::default() };
@@ -301,63 +390,15 @@ fn verify(held: &BTreeMap<usize, Held>, shape: &Shape) -> Result<()> {
 /// # Errors
 /// When the endpoint does not answer.
 pub async fn counters(http: &str) -> Result<BTreeMap<String, u64>> {
-    let body = get(http, "/metrics").await?;
+    let address = http.parse().with_context(|| format!("{http} is not an address"))?;
+    let body = client::fetch(address, "/metrics").await?;
+    let body = String::from_utf8_lossy(&body);
     let number = |line: &str| {
         let (name, value) = line.rsplit_once(' ')?;
         Some((name.to_owned(), value.parse::<f64>().ok()? as u64))
     };
     let ours = |line: &&str| line.starts_with("mainsheet_");
     Ok(body.lines().filter(ours).filter_map(number).collect())
-}
-
-async fn get(address: &str, path: &str) -> Result<String> {
-    use http_body_util::{BodyExt as _, Empty};
-    let stream = tokio::net::TcpStream::connect(address).await?;
-    let io = hyper_util::rt::TokioIo::new(stream);
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await?;
-    tokio::spawn(connection);
-    let request = hyper::Request::get(path).header("host", address).body(Empty::<bytes::Bytes>::new())?;
-    let body = sender.send_request(request).await?.into_body().collect().await?.to_bytes();
-    Ok(String::from_utf8_lossy(&body).into_owned())
-}
-
-struct FloorServer {
-    server: Server,
-    commands: std::process::ChildStdin,
-    answers: BufReader<std::process::ChildStdout>,
-}
-
-impl FloorServer {
-    async fn start(plan: &Plan, address: &str) -> Result<Self> {
-        let mut server =
-            Server::start(&plan.bench, &["floor", "--listen", address], address, &plan.dir.join("floor.log"))?;
-        let commands = server.child().stdin.take().context("the floor has no input")?;
-        let answers = BufReader::new(server.child().stdout.take().context("the floor has no output")?);
-        server.wait_listening(address, Duration::from_secs(10)).await?;
-        Ok(Self { server, commands, answers })
-    }
-
-    fn acked(&mut self) -> Result<usize> {
-        writeln!(self.commands, "acked")?;
-        let mut line = String::new();
-        self.answers.read_line(&mut line)?;
-        Ok(line.trim().parse()?)
-    }
-
-    /// Pushes so many bytes to everyone and waits until all have acknowledged.
-    async fn push(&mut self, fleet: &mut Fleet, bytes: usize, proxies: usize) -> Result<Push> {
-        let before = self.server.usage()?;
-        let acked = self.acked()?;
-        let start = Instant::now();
-        writeln!(self.commands, "push {bytes}")?;
-        let mut push = await_all(fleet, proxies, ResourceType::Cluster, start).await?;
-        while self.acked()? < acked + proxies {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        push.cpu = self.server.usage()?.cpu - before.cpu;
-        push.watchers = proxies;
-        Ok(push)
-    }
 }
 
 impl Storm {
@@ -369,7 +410,7 @@ impl Storm {
 }
 
 impl Push {
-    fn count(&mut self, arrival: &Arrival) {
+    pub(super) fn count(&mut self, arrival: &Arrival) {
         self.messages += 1;
         self.resources += arrival.resources;
         self.removed += arrival.removed;

@@ -1,6 +1,8 @@
 //! A server under measurement: its process, pinned to one core, and what the kernel counts for it.
 
 use std::{
+    cell::RefCell,
+    collections::BTreeMap,
     fs,
     path::Path,
     process::{Child, Command, Stdio},
@@ -13,13 +15,13 @@ use anyhow::{Context as _, Result, bail};
 pub const SERVER_CPU: &str = "0";
 /// The core of the fleet.
 pub const FLEET_CPU: &str = "1";
-/// Clock ticks a second, in which Linux counts CPU time for every process.
-const TICKS_PER_SECOND: f64 = 100.0;
 
 /// A server process, ended when dropped.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
+    /// Nanoseconds on a core by thread, as last seen: those of a thread that ended since stay counted.
+    threads: RefCell<BTreeMap<String, u64>>,
     /// Where it serves xDS.
     pub address: String,
 }
@@ -48,7 +50,7 @@ impl Server {
             .stderr(fs::File::create(log)?)
             .spawn()
             .with_context(|| format!("cannot start {} under taskset (package util-linux)", program.display()))?;
-        Ok(Self { child, address: address.to_owned() })
+        Ok(Self { child, threads: RefCell::default(), address: address.to_owned() })
     }
 
     /// Waits until something listens at `address`.
@@ -77,17 +79,22 @@ impl Server {
     /// When the process is gone.
     pub fn usage(&self) -> Result<Usage> {
         let pid = self.child.id();
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).context("the server is gone")?;
-        // Fields are counted after the name, which stands in parentheses and may hold blanks.
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |index: usize| fields.get(index).and_then(|text| text.parse::<f64>().ok()).unwrap_or_default();
+        // The process's own clock ticks a hundred times a second; that of the scheduler counts nanoseconds, by thread.
+        let mut threads = self.threads.borrow_mut();
+        for thread in fs::read_dir(format!("/proc/{pid}/task")).context("the server is gone")? {
+            let thread = thread?;
+            let Ok(text) = fs::read_to_string(thread.path().join("schedstat")) else { continue };
+            let on_core = text.split_whitespace().next().and_then(|text| text.parse().ok()).unwrap_or_default();
+            threads.insert(thread.file_name().to_string_lossy().into_owned(), on_core);
+        }
+        let cpu = Duration::from_nanos(threads.values().sum()).as_secs_f64();
         let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
         let rss_kb = status
             .lines()
             .find_map(|line| line.strip_prefix("VmRSS:"))
             .and_then(|rest| rest.trim().trim_end_matches(" kB").trim().parse::<u64>().ok())
             .unwrap_or_default();
-        Ok(Usage { cpu: (ticks(11) + ticks(12)) / TICKS_PER_SECOND, rss: rss_kb * 1024 })
+        Ok(Usage { cpu, rss: rss_kb * 1024 })
     }
 }
 

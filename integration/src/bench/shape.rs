@@ -62,11 +62,23 @@ impl Shape {
         format!("sidecar~10.200.{a}.{b}~client-{index}.{namespace}~{namespace}.svc.cluster.local")
     }
 
+    /// The service that a load assignment of all its endpoints is of.
+    #[must_use]
+    pub fn service_of(load_assignment: &str) -> Option<usize> {
+        let (_, name) = load_assignment.split_once("||svc-")?;
+        name.split('.').next()?.parse().ok()
+    }
+
+    /// The proxies that see the services of the namespace of `service`.
+    pub fn watching(&self, service: usize) -> impl Iterator<Item = usize> {
+        let namespaces = self.namespaces();
+        (0..self.proxies).filter(move |proxy| proxy % namespaces == service % namespaces)
+    }
+
     /// How many proxies see the services of the namespace of `service`.
     #[must_use]
     pub fn watchers(&self, service: usize) -> usize {
-        let namespace = self.namespace(service);
-        (0..self.proxies).filter(|proxy| self.namespace(*proxy) == namespace).count()
+        self.watching(service).count()
     }
 
     /// Writes the mesh: a file for the Sidecars, and for each service one for what it is, its pods, its endpoints, its
@@ -195,15 +207,20 @@ impl Shape {
         replace(dir, "node.json", &list(vec![node]))
     }
 
-    /// Writes `slices` further EndpointSlices of 1,000 endpoints each for a service: about 100 kB of load assignment each.
+    /// Writes `slices` further EndpointSlices of 1,000 endpoints each for a service. All are of its first pod, so that
+    /// they stand in two load assignments, of about 85 bytes each: that of the service and that of a subset.
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub fn write_many_endpoints(&self, dir: &Path, index: usize, slices: usize, round: usize) -> io::Result<()> {
+    pub fn write_many_endpoints(&self, dir: &Path, index: usize, slices: usize) -> io::Result<()> {
         let (namespace, name) = self.service(index);
         let slice = |slice: usize| {
-            let endpoint =
-                |n: usize| json!({"addresses": [format!("10.{}.{}.{}", 100 + slice, n / 250, n % 250 + (round % 2))]});
+            let endpoint = |n: usize| {
+                json!({
+                    "addresses": [format!("10.{}.{}.{}", 100 + slice, n / 250, n % 250)],
+                    "targetRef": {"kind": "Pod", "name": format!("{name}-0"), "namespace": namespace}
+                })
+            };
             json!({
                 "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
                 "metadata": {

@@ -12,6 +12,12 @@ struct Args {
     /// The mesh: S, M or L.
     #[arg(long, default_value = "S")]
     shape: String,
+    /// Other than the shape's number of proxies.
+    #[arg(long)]
+    proxies: Option<usize>,
+    /// What to measure once everyone is connected.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "changes,large")]
+    measure: Vec<run::Measure>,
     /// Rounds of each kind of change.
     #[arg(long, default_value_t = 7)]
     rounds: usize,
@@ -41,14 +47,16 @@ fn main() -> Result<()> {
     if let Some(Command::Floor { listen }) = args.command {
         return runtime.block_on(floor::serve(listen));
     }
-    let shape =
+    let mut shape =
         shape::Shape::parse(&args.shape).with_context(|| format!("no shape {}: S, M and L are there", args.shape))?;
+    shape.proxies = args.proxies.unwrap_or(shape.proxies);
     let temporary = tempfile::tempdir()?;
     let bench = std::env::current_exe()?;
     let mainsheet = bench.with_file_name("mainsheet");
     anyhow::ensure!(mainsheet.exists(), "{} is missing: cargo build --release -p mainsheet", mainsheet.display());
     let dir = args.dir.unwrap_or_else(|| temporary.path().to_owned());
-    let plan = run::Plan { shape, rounds: args.rounds, mainsheet, bench, dir, ports: free_ports()? };
+    let plan =
+        run::Plan { shape, measures: args.measure, rounds: args.rounds, mainsheet, bench, dir, ports: free_ports()? };
     let report = runtime.block_on(run::run(&plan))?;
     println!("{report}");
     if let Some(path) = args.json {

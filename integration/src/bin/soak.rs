@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::Result;
 use clap::Parser;
 use integration::{
-    mesh::Protocol,
+    envoy::Protocol,
     outside::Program,
     process,
     soak::{self, Plan},

@@ -18,8 +18,6 @@ const CONTROL_PLANE_NUMBER: u8 = 1;
 const ADMIN_PORT: u16 = 15_000;
 const XDS_PORT: u16 = 15_010;
 const HTTP_PORT: u16 = 15_014;
-/// Where an Envoy listens as an explicit HTTP proxy.
-pub const HTTP_PROXY_PORT: u16 = 15_007;
 
 /// The port of 127.0.0.1 on which an application listens: below those that the system gives to connections.
 #[must_use]

@@ -12,11 +12,11 @@ use crate::{
     demo::{
         cast::{PODS, PRODUCTPAGE, Pod},
         observe::{self, Reading},
-        place::{HTTP_PROXY_PORT, Place},
+        place::Place,
         problem::{self, Problem},
         visitors::has_gaps,
     },
-    envoy::Envoy,
+    envoy::{self, Envoy, Protocol},
     outside::{Program, repository},
     process::Process,
     wait,
@@ -90,27 +90,17 @@ impl Stage {
     }
 
     fn bootstrap(&self, pod: Pod) -> Result<String> {
-        let ip = self.place.ip(pod);
-        let labels = serde_json::json!({"app": pod.service, "version": pod.version});
-        let mut command = Command::new(Program::Agent.find()?);
-        command
-            .args(["bootstrap", "--node-id"])
-            .arg(format!("sidecar~{ip}~{}.default~default.svc.cluster.local", pod.name));
-        command.args(["--xds-address", &self.place.xds().to_string()]);
-        command.args(["--admin-address", &self.place.admin(pod).to_string()]);
-        for entry in [
-            "INTERCEPTION_MODE=NONE".to_owned(),
-            format!("INSTANCE_IPS={ip}"),
-            format!("HTTP_PROXY_PORT={HTTP_PROXY_PORT}"),
-            format!("LABELS={labels}"),
-            format!("SERVICE_ACCOUNT=bookinfo-{}", pod.service),
-            "NAMESPACE=default".to_owned(),
-        ] {
-            command.arg("--metadata").arg(entry);
-        }
-        let output = command.output().context("run the agent")?;
-        ensure!(output.status.success(), "the agent: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).context("the bootstrap is not UTF-8")
+        let sidecar = envoy::Sidecar {
+            pod: pod.name,
+            app: pod.service,
+            version: pod.version,
+            ip: self.place.ip(pod),
+            service_account: &format!("bookinfo-{}", pod.service),
+            xds: self.place.xds(),
+            admin: self.place.admin(pod),
+            protocol: Protocol::Delta,
+        };
+        sidecar.bootstrap()
     }
 
     async fn page_is_whole(&mut self) -> Result<()> {

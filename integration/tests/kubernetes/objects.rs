@@ -176,7 +176,7 @@ async fn a_slice_waits_for_its_pod() -> Result<()> {
     // A Pod that never comes is not waited for longer than it takes.
     world.apply(slice("web", &[("10.1.0.3", "ghost")])).await?;
     world.until("the endpoint without a Pod", |held| held.endpoints("web") == ["10.1.0.3:8080 -"]).await?;
-    let problem = "MS0517 EndpointSlice default/web-1 endpoints".to_owned();
+    let problem = "MS0519 EndpointSlice default/web-1 endpoints".to_owned();
     world.until("the Pod to be missed", |held| held.problems().contains(&problem)).await?;
     Ok(())
 }

@@ -31,6 +31,7 @@ pub fn check(mesh: &Mesh) -> Vec<Problem> {
     checker.destination_rules();
     checker.sidecars();
     checker.services();
+    checker.service_entries();
     let mut problems = checker.problems;
     problems.sort();
     problems.dedup();

@@ -6,7 +6,6 @@
 pub mod circuit_breaker;
 mod discovery;
 mod dns;
-pub mod duration;
 mod fixed;
 #[cfg(test)]
 pub(super) mod fixture;
@@ -29,7 +28,7 @@ use std::time::Duration;
 use proto::{envoy::config::cluster::v3::Cluster, google::protobuf::Duration as ProtoDuration};
 
 use super::{
-    Compiled,
+    Compiled, duration,
     scope::{Endpoints, MergedRule, MeshService},
     viewpoint::Interception,
 };

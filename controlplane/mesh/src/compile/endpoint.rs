@@ -18,19 +18,16 @@ use self::{
     priority::Ranking,
 };
 use super::{
-    Compiled,
+    Compiled, References,
     cluster::{destinations, load_balancing::locality_settings, name::ClusterName, policy},
     scope::{Endpoints, MergedRule, MeshService},
 };
-use crate::{
-    model::{
-        Labels, Object, Origin, Shared,
-        destination_rule::PortPolicy,
-        endpoint::{Endpoint, EndpointAddress, Health, Locality},
-        mesh_config::MeshConfig,
-        service::{Resolution, Service, ServicePort, TrafficDistribution},
-    },
-    snapshot::References,
+use crate::model::{
+    Labels, Object, Origin, Shared,
+    destination_rule::PortPolicy,
+    endpoint::{Endpoint, EndpointAddress, Health, Locality},
+    mesh_config::MeshConfig,
+    service::{Resolution, Service, ServicePort, TrafficDistribution},
 };
 
 /// What the load assignments of one service depend on.
@@ -133,11 +130,7 @@ fn spread<'a>(chosen: &[Chosen<'a>], input: &AssignmentInput, policy: &PortPolic
 fn provenance(input: &AssignmentInput, subset: Option<&str>) -> Vec<Origin> {
     let mut origins = vec![Origin::whole(&input.service.origin)];
     let named = input.rule.as_deref().zip(subset);
-    if let Some((rule, name)) = named
-        && let Some((_, origin)) = rule.subsets.iter().find(|(subset, _)| subset.name == name)
-    {
-        origins.push(Origin::field(origin, &format!("spec.subsets[name={name}]")));
-    }
+    origins.extend(named.and_then(|(rule, name)| policy::origin_of_subset(rule, name)));
     origins
 }
 

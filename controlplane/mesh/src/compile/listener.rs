@@ -100,7 +100,7 @@ pub fn outbound(input: &OutboundListenerInput) -> Option<Compiled<Listener>> {
     let (message, provenance) = match &input.content {
         OutboundContent::CatchAll { ipv6, transparent, policy } => {
             let listener = catch_all::listener(*ipv6, *transparent, *policy, config);
-            (listener, vec![Origin::whole(&input.config.id)])
+            (listener, input.config.origin().into_iter().collect())
         }
         OutboundContent::Port(port) => (port_listener::listener(port, config)?, port.origins.clone()),
         OutboundContent::Api { route, origin } => (api_listener::listener(route), vec![origin.clone()]),
@@ -123,7 +123,7 @@ pub fn inbound(input: &InboundListenerInput) -> Option<Compiled<Listener>> {
     let message = inbound::listener(&input.content, &input.config.spec);
     let mut provenance = inbound::provenance(&input.content);
     if provenance.is_empty() {
-        provenance.push(Origin::whole(&input.config.id));
+        provenance.extend(input.config.origin());
     }
     Some(finished(&input.name, message, provenance))
 }

@@ -38,16 +38,13 @@ use bytes::Bytes;
 use proto::envoy::config::route::v3::VirtualHost;
 
 use super::{
-    Compiled,
+    Compiled, References,
     scope::{Scope, ScopedService},
     viewpoint::{ProxyKind, Viewpoint},
 };
-use crate::{
-    model::{
-        Hostname, Object, Shared, mesh_config::MeshConfig, mesh_config::OutboundTrafficPolicy,
-        virtual_service::VirtualService,
-    },
-    snapshot::References,
+use crate::model::{
+    Hostname, Object, Shared, mesh_config::MeshConfig, mesh_config::OutboundTrafficPolicy,
+    virtual_service::VirtualService,
 };
 
 /// Most routes of one virtual host: far beyond any use, and below what would stall a proxy. Rules that come later are

@@ -29,10 +29,27 @@ use crate::model::{
 pub struct MergedRule {
     /// The policy of the first rule that has one.
     pub policy: TrafficPolicy,
+    /// The rule that `policy` is from; `None` where none has one.
+    pub policy_origin: Option<ObjectId>,
     /// The subsets of all, each with the rule that it comes from; the first of a name wins.
     pub subsets: Vec<(Subset, ObjectId)>,
     /// The rules, oldest first.
     pub origins: Vec<ObjectId>,
+}
+
+impl MergedRule {
+    /// The subset of this name, with the rule that declares it.
+    #[must_use]
+    pub fn subset(&self, name: &str) -> Option<&(Subset, ObjectId)> {
+        self.subsets.iter().find(|(subset, _)| subset.name == name)
+    }
+
+    /// The one rule that tools are shown for a cluster: that of its subset, else that of the policy, else the oldest.
+    #[must_use]
+    pub fn shown(&self, subset: Option<&str>) -> Option<&ObjectId> {
+        let of_subset = subset.and_then(|name| self.subset(name)).map(|(_, origin)| origin);
+        of_subset.or(self.policy_origin.as_ref()).or(self.origins.first())
+    }
 }
 
 /// A service as it is seen from a scope.

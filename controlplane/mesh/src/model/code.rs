@@ -133,7 +133,11 @@ codes! {
         "No Service or ServiceEntry has this name. The rules hold for requests that name it on an HTTP port of another service, and for nothing else."
     NOT_EXPORTED "MS0516" Warning "the host cannot be seen from here"
         "The service exists, but its `exportTo` hides it from this namespace."
-    UNKNOWN_POD "MS0517" Warning "the EndpointSlice names a Pod that does not exist"
+    POLICY_TAKEN "MS0517" Warning "another DestinationRule has the policy for this host"
+        "Of several rules of a namespace for one host the subsets are joined, but the `trafficPolicy` is that of the oldest rule that has one; nothing else of the others' is in force."
+    NAME_NOT_RESOLVED "MS0518" Warning "the name of an endpoint is not resolved"
+        "A ServiceEntry with resolution STATIC takes addresses only, so that the WorkloadEntry that it selects is none of its endpoints."
+    UNKNOWN_POD "MS0519" Warning "the EndpointSlice names a Pod that does not exist"
         "The endpoint takes requests, but has no labels and no identity: it belongs to no subset, and is spoken to in plain text."
 
     UNREACHABLE_RULE "MS0601" Warning "the rule is never reached"
@@ -158,6 +162,14 @@ codes! {
         "Hosts of later entries without a port are not imported; put all hosts into one entry."
     SPLIT_SUM "MS0611" Info "the weights do not add up to 100"
         "Weights are relative, so this works; it may not be the split that was meant."
+    SHORT_TIMEOUT "MS0612" Warning "the timeout is shorter than a try"
+        "The timeout is for all tries together, so that no try is ever ended by `perTryTimeout`, and none is made after it."
+    ROUTES_LEFT_OUT "MS0613" Warning "routes beyond the limit are left out"
+        "Each match of a rule makes a route, each match of a delegate one for each match that delegates to it. Requests for those left out are handled as if no rule matched."
+    WARMUP_IGNORED "MS0614" Warning "endpoints are not warmed up"
+        "Envoy warms endpoints up only where they are chosen in turn or by least requests."
+    BEYOND_RANGE "MS0615" Warning "the value is beyond what the system takes"
+        "The nearest value that it takes is in force."
 }
 
 /// The table as a page of the documentation.

@@ -188,6 +188,11 @@ pub struct ConnectionPool {
     pub max_concurrent_streams: Option<u32>,
 }
 
+/// Most probes that Linux takes; with more the socket option fails, and with it every connect.
+pub const PROBES_MAX: u32 = 127;
+/// The longest times between them that Linux takes.
+pub const KEEPALIVE_MAX: Duration = Duration::from_secs(32_767);
+
 /// TCP keep-alive.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TcpKeepalive {

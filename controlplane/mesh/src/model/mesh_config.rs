@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     destination_rule::{LocalityLb, TcpKeepalive},
     name::Namespace,
+    object::{Kind, Object, ObjectId, Origin},
     virtual_service::Retries,
     visibility::DefaultExport,
 };
@@ -87,6 +88,21 @@ impl Default for MeshConfig {
             proxy_listen_port: 15001,
             proxy_inbound_listen_port: 15006,
         }
+    }
+}
+
+impl Object<MeshConfig> {
+    /// The configuration of a mesh that has none. It has no name, since nobody wrote it.
+    #[must_use]
+    pub fn built_in() -> Self {
+        let id = ObjectId::new(Kind::MeshConfig, Namespace::none(), "");
+        Self { id, created: None, generation: None, location: None, spec: MeshConfig::default() }
+    }
+
+    /// The object, as what made a resource; nothing for the built-in configuration.
+    #[must_use]
+    pub fn origin(&self) -> Option<Origin> {
+        (!self.id.name.is_empty()).then(|| Origin::whole(&self.id))
     }
 }
 

@@ -160,6 +160,9 @@ impl Automaton {
             Names::Change { subscribe, unsubscribe } => lane.interest.change(kind, &subscribe, &unsubscribe, intern),
             Names::Replace(names) => lane.interest.replace(kind, &names, intern),
         };
+        if !shift.is_nothing() {
+            lane.interest.names.compact(target.of(kind));
+        }
         self.shift(kind, &shift, after);
         if is_first {
             self.resume(kind, claim, &warming, after);

@@ -4,6 +4,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use proto::type_url::ResourceType;
 
+use super::names::Names;
+
 /// The name that stands for everything.
 const WILDCARD: &str = "*";
 
@@ -17,7 +19,7 @@ pub(super) struct Interest {
     /// Whether names were ever given: from then on an empty list of the state of the world means none and not all.
     named: bool,
     /// What is wanted by name.
-    pub(super) names: BTreeSet<Arc<str>>,
+    pub(super) names: Names,
 }
 
 /// What a request changed in a subscription.
@@ -72,7 +74,7 @@ impl Interest {
             self.wildcard = true;
         }
         for name in unsubscribe.iter().filter(|name| !asks_for_all(name)) {
-            let Some(name) = self.names.take(name.as_str()) else { continue };
+            let Some(name) = self.names.take(name) else { continue };
             if self.wildcard {
                 shift.loosened.push(name);
             } else if !wildcard_before {
@@ -106,14 +108,14 @@ impl Interest {
         }
         let gone: Vec<Arc<str>> = self.names.iter().filter(|name| !wanted.contains(&***name)).cloned().collect();
         for name in gone {
-            self.names.remove(&name);
+            self.names.take(&name);
             if self.wildcard {
                 shift.loosened.push(name);
             } else if !wildcard_before {
                 shift.dropped.push(name);
             }
         }
-        self.names.extend(shift.added.iter().cloned());
+        shift.added.iter().for_each(|name| self.names.insert(Arc::clone(name)));
         shift.wildcard_began = self.wildcard && !wildcard_before;
         shift.wildcard_ended = wildcard_before && !self.wildcard;
         shift

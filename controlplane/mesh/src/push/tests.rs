@@ -118,7 +118,7 @@ fn a_stream_that_brings_everything_along_shares_the_memory_at_once() {
 fn names_that_the_snapshot_has_are_its_names() {
     let target = Arc::new(mesh());
     let automaton = connected(&target);
-    for name in &automaton.lanes.of(ResourceType::Endpoint).interest.names {
+    for name in automaton.lanes.of(ResourceType::Endpoint).interest.names.iter() {
         let owner = target.of(ResourceType::Endpoint).get(name).expect("a name of the snapshot");
         assert!(Arc::ptr_eq(name, &owner.name));
     }

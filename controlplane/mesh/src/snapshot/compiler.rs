@@ -99,11 +99,12 @@ impl Compiler {
             .collect();
         let key = RouteKey { name, head, hosts: hosts.iter().map(|host| host.version).collect() };
         self.routes.get(key, |key| {
-            self.encoder.counters.route_configurations += 1;
+            self.encoder.counters.count_compiled(ResourceType::Route);
             let parts: Vec<Bytes> =
                 std::iter::once(&key.head).chain(hosts.iter().map(|host| &host.field)).cloned().collect();
             let (references, provenance) = of_hosts(&hosts);
             let name = Arc::clone(&key.name);
+            self.encoder.counters.count_encode(ResourceType::Route, parts.iter().map(Bytes::len).sum());
             let resource = self.encoder.put_together(ResourceType::Route, name, &parts, references, provenance);
             Arc::new(RouteUnit { resource, _hosts: hosts })
         })

@@ -9,11 +9,11 @@ pub struct Counters {
     pub scopes_computed: u64,
     /// Scopes brought up to date, service by service.
     pub scopes_amended: u64,
-    /// Units compiled by type: the clusters of a service, its load assignments, one listener, one virtual host.
+    /// Units compiled by type: the clusters of a service, its load assignments, one listener, one route configuration.
     pub compiled: [u64; ResourceType::COUNT],
-    /// Route configurations put together from encoded virtual hosts.
-    pub route_configurations: u64,
-    /// Messages encoded by type; of routes, virtual hosts.
+    /// Virtual hosts compiled and encoded, each to be shared by all route configurations that hold it.
+    pub virtual_hosts: u64,
+    /// Messages encoded by type; route configurations are put together from encoded virtual hosts.
     pub encodes: [u64; ResourceType::COUNT],
     /// Bytes of those messages.
     pub encoded_bytes: [u64; ResourceType::COUNT],

@@ -79,8 +79,7 @@ impl Encoder {
         let mut field = BytesMut::new();
         prost::encoding::message::encode(VIRTUAL_HOSTS, &compiled.message, &mut field);
         let field = field.freeze();
-        self.counters.count_compiled(ResourceType::Route);
-        self.counters.count_encode(ResourceType::Route, field.len());
+        self.counters.virtual_hosts += 1;
         let version = Version::from_hash(xxh3_64(&field));
         let entry = self.hosts.entry(version).or_default();
         if let Some(held) = entry.upgrade() {

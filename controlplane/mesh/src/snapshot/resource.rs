@@ -7,7 +7,7 @@ use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, k
 use proto::type_url::ResourceType;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::model::Origin;
+use crate::{compile::References, model::Origin};
 
 /// The version of a resource: a hash of its content, shown as 16 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,17 +42,6 @@ impl fmt::Debug for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
     }
-}
-
-/// What else a proxy must hold for a resource to work.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct References {
-    /// Clusters that a listener or route configuration sends to.
-    pub clusters: Vec<Arc<str>>,
-    /// Route configurations that a listener asks for.
-    pub routes: Vec<Arc<str>>,
-    /// The load assignment that a cluster asks for.
-    pub endpoints: Option<Arc<str>>,
 }
 
 /// One encoded resource. Its bytes are made once and shared by every stream, in both protocols.

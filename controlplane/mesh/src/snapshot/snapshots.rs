@@ -284,7 +284,7 @@ impl Snapshots {
     fn scope(&self, number: usize) -> Arc<Scope> {
         let held = self.scopes.get(number).map(|held| Arc::clone(&held.built.scope));
         held.unwrap_or_else(|| {
-            let config = Shared::new(crate::store::default_config());
+            let config = Shared::new(crate::model::Object::built_in());
             Arc::new(Scope::empty(crate::model::Namespace::none(), config))
         })
     }

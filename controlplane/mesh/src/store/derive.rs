@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     ServiceKey, Store, Touched,
     mentions::{Mentioning, Step},
-    mesh::default_config,
 };
 use crate::model::{
     Hostname, Kind, Labels, Namespace, Object, ObjectId, Shared,
@@ -66,7 +65,7 @@ impl Store {
         dirty: &mut Dirty,
     ) {
         let oldest = self.mesh.mesh_configs.iter().min_by(|a, b| a.precedence().cmp(&b.precedence())).cloned();
-        let effective = oldest.unwrap_or_else(|| Shared::new(default_config()));
+        let effective = oldest.unwrap_or_else(|| Shared::new(Object::built_in()));
         if !effective.means_the_same(&self.mesh.config) {
             let old = std::mem::replace(&mut self.mesh.config, effective.clone());
             self.count_mentions(&effective, Step::Comes, dirty);

@@ -75,7 +75,7 @@ pub(super) struct ServiceState {
 impl Default for Mesh {
     fn default() -> Self {
         Self {
-            config: Shared::new(default_config()),
+            config: Shared::new(Object::built_in()),
             mesh_configs: Objects::default(),
             namespaces: Objects::default(),
             nodes: Objects::default(),
@@ -266,13 +266,6 @@ impl Mesh {
     pub(super) fn strike_out(&mut self, id: &ObjectId) {
         self.written.remove(id);
     }
-}
-
-/// The configuration of a mesh that has none.
-pub(crate) fn default_config() -> Object<MeshConfig> {
-    let spec = MeshConfig::default();
-    let id = ObjectId::new(Kind::MeshConfig, spec.root_namespace.clone(), "istio");
-    Object { id, created: None, generation: None, location: None, spec }
 }
 
 /// Sorts before every other hostname: `*` (0x2a) is the least byte that a hostname can begin with.

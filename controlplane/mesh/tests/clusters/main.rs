@@ -3,5 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod envoy;
+#[path = "../oracle/envoy.rs"]
+mod oracle;
 mod properties;
 mod strategy;

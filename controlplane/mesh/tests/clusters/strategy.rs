@@ -77,7 +77,7 @@ impl World {
         let (policy, subsets) = self.rule.clone()?;
         let origin = ObjectId::new(Kind::DestinationRule, namespace(), "rule");
         let subsets = subsets.into_iter().map(|subset| (subset, origin.clone())).collect();
-        Some(Shared::new(MergedRule { policy, subsets, origins: vec![origin] }))
+        Some(Shared::new(MergedRule { policy, policy_origin: Some(origin.clone()), subsets, origins: vec![origin] }))
     }
 
     fn endpoints(&self) -> Shared<Endpoints> {

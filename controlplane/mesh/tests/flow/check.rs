@@ -1,11 +1,15 @@
 //! Each thing that cannot be right is said, and nothing else is.
 
+use std::time::Duration;
+
 use mesh::{
-    compile::check::check,
+    compile::{check::check, route::ROUTES_MAX},
     model::{
-        Change,
+        Change, Selector,
+        destination_rule::OutlierDetection,
+        service_entry::{EntryAddress, EntryResolution},
         string_match::StringMatch,
-        virtual_service::{GatewayName, HttpAction, HttpMatch, HttpRule, Rewrite},
+        virtual_service::{GatewayName, HttpAction, HttpMatch, HttpRule, Retries, Rewrite},
         visibility::ExportTo,
     },
     store::Store,
@@ -214,12 +218,90 @@ fn rules_for_nothing_and_subsets_of_nothing_are_said() {
 }
 
 #[test]
+fn the_policy_of_a_younger_rule_is_said_to_be_lost() {
+    let with_policy = |id: &str, at| {
+        let mut rule = rule(id, &fqdn("default/web"), &[]).created(at);
+        rule.spec.policy.settings.outlier_detection = Some(OutlierDetection::default());
+        rule
+    };
+    let without = rule("default/a", &fqdn("default/web"), &["v1"]).created(0);
+    let changes = [without.set(), with_policy("default/b", 1).set(), with_policy("default/c", 2).set()];
+    assert_eq!(
+        said(with(web(), changes)),
+        [
+            "MS0517 warning: DestinationRule default/c: spec.trafficPolicy: not in force: DestinationRule default/b has a \
+          policy for this host too, and is older (put both into one DestinationRule)"
+        ]
+    );
+    // For other callers it is in force.
+    let mut chosen = with_policy("default/c", 2);
+    chosen.spec.workload_selector = Some(Selector(labels(&[("app", "gate")])));
+    assert_eq!(said(with(web(), [with_policy("default/b", 1).set(), chosen.set()])), [""; 0]);
+}
+
+#[test]
+fn a_timeout_that_ends_before_a_try_does_is_said() {
+    let rule = |whole: u64, a_try: u64| HttpRule {
+        timeout: Some(Duration::from_secs(whole)),
+        retries: Some(Retries { attempts: 2, per_try_timeout: Some(Duration::from_secs(a_try)), ..Retries::default() }),
+        ..to_web(vec![])
+    };
+    assert_eq!(
+        said(with(web(), [web_route(vec![rule(1, 2)])])),
+        ["MS0612 warning: VirtualService default/web: spec.http[0].timeout: 1s for all tries together is less than \
+          retries.perTryTimeout, 2s (make it longer, or the tries shorter)"]
+    );
+    for (whole, a_try) in [(2, 2), (0, 2)] {
+        assert_eq!(said(with(web(), [web_route(vec![rule(whole, a_try)])])), [""; 0]);
+    }
+}
+
+#[test]
+fn routes_beyond_the_limit_are_said_to_be_left_out() {
+    let delegate = HttpRule {
+        action: HttpAction::Delegate { name: "good".into(), namespace: namespace("default") },
+        matches: (0..ROUTES_MAX / 100).map(|n| prefix(&format!("/{n}/"))).collect(),
+        ..HttpRule::default()
+    };
+    let good = |rules: usize| {
+        let mut good = route("default/good", &fqdn("default/web"), &fqdn("default/web"));
+        good.spec.hosts.clear();
+        good.spec.gateways.clear();
+        good.spec.http = (0..rules).map(|n| to_web(vec![prefix(&format!("/0/{n}/"))])).collect();
+        good.set()
+    };
+    assert_eq!(said(with(web(), [web_route(vec![delegate.clone()]), good(100)])), [""; 0]);
+    let all = said(with(web(), [web_route(vec![delegate, to_web(vec![])]), good(100)]));
+    assert!(all.len() == 1 && all[0].contains("MS0613 warning") && all[0].contains("spec.http[1]"), "{all:?}");
+}
+
+#[test]
 fn imports_of_nothing_are_said() {
     let all = said(with(web(), [sidecar("default/s", &["far/*", "*/web.default.svc.cluster.local"]).set()]));
     assert!(all.len() == 1 && all[0].contains("far/* matches no service"), "{all:?}");
     let far = sidecar("default/s", &["far/web.default.svc.cluster.local"]).set();
     let all = said(with(web(), [far]));
     assert!(all[0].contains("did you mean default/web.default.svc.cluster.local?"), "{all:?}");
+}
+
+#[test]
+fn names_that_are_not_resolved_are_said() {
+    let named = || {
+        let mut named = workload_entry("default/vm", "10.0.0.1", &[("app", "vm")]);
+        named.spec.address = Some(EntryAddress::Dns(host("vm.example.com")));
+        named.set()
+    };
+    let selecting = |resolution| {
+        let mut entry = entry("default/api", &["api.example.com"], resolution);
+        entry.spec.workload_selector = Some(Selector(labels(&[("app", "vm")])));
+        entry.set()
+    };
+    assert_eq!(
+        said(with(web(), [named(), selecting(EntryResolution::Static)])),
+        ["MS0518 warning: WorkloadEntry default/vm: spec.address: vm.example.com is a name, and ServiceEntry \
+          default/api has resolution STATIC (write an IP address, or use resolution DNS there)"]
+    );
+    assert_eq!(said(with(web(), [named(), selecting(EntryResolution::Dns)])), [""; 0]);
 }
 
 #[test]

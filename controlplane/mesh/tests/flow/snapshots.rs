@@ -112,6 +112,25 @@ fn a_new_subset_compiles_the_clusters_of_one_service() {
 }
 
 #[test]
+fn a_route_encodes_its_virtual_host_once_for_all_viewpoints() {
+    let (mut store, mut snapshots) = mesh();
+    let of = fqdn("default/s3");
+    store.apply(vec![route("default/s3", &of, &of).set()]);
+    for n in 0..SERVICES {
+        snapshots.get(store.mesh(), &viewpoint("default", &[("app", &format!("s{n}"))]));
+    }
+    let counted = snapshots.counters();
+    assert_eq!(counted.virtual_hosts, SERVICES as u64 + 1, "one for each service, one for what belongs to none");
+    let elsewhere = route("default/s3", &of, &fqdn("default/s4"));
+    let (_, different) = update(&mut store, &mut snapshots, vec![elsewhere.set()]);
+    assert_eq!(different, SERVICES);
+    let counters = snapshots.counters();
+    assert_eq!(counters.virtual_hosts, counted.virtual_hosts + 1);
+    assert_eq!(counters.encodes(Route), counted.encodes(Route) + 1, "the route configuration that all share");
+    assert_eq!(counters.encodes(Cluster), counted.encodes(Cluster));
+}
+
+#[test]
 fn what_nothing_depends_on_builds_no_snapshot() {
     let (mut store, mut snapshots) = mesh();
     snapshots.get(store.mesh(), &viewpoint("default", &[("app", "s0")]));

@@ -1,11 +1,5 @@
 //! The real Envoy takes every listener and route: `--mode validate`, with routes put into listeners of their own.
 
-use std::{
-    ffi::OsString,
-    path::{Path, PathBuf},
-    process::Command,
-};
-
 use mesh::compile::viewpoint::{ProxyKind, Viewpoint};
 use proptest::{
     strategy::{Strategy, ValueTree},
@@ -15,20 +9,9 @@ use prost::Message;
 use proto::{
     envoy::{
         config::{
-            bootstrap::v3::{
-                Bootstrap,
-                bootstrap::{DynamicResources, StaticResources},
-            },
-            cluster::v3::{
-                Cluster,
-                cluster::{ClusterDiscoveryType, DiscoveryType},
-            },
+            bootstrap::v3::bootstrap::StaticResources,
             core::v3::{
-                Address, ApiConfigSource, ApiVersion, GrpcService, HeaderValue, HeaderValueOption, Node, SocketAddress,
-                address,
-                api_config_source::ApiType,
-                grpc_service::{EnvoyGrpc, TargetSpecifier},
-                socket_address::PortSpecifier,
+                Address, HeaderValue, HeaderValueOption, SocketAddress, address, socket_address::PortSpecifier,
             },
             listener::v3::{Filter, FilterChain, Listener, filter},
             route::v3::RouteConfiguration,
@@ -40,11 +23,12 @@ use proto::{
             },
         },
     },
-    pack, text,
+    pack,
 };
 
 use super::{
     http::Texts,
+    oracle::{self, Oracle},
     properties::{listeners, routes},
     world::{World, world},
 };
@@ -91,85 +75,9 @@ const FEATURES: [&str; 34] = [
 /// Where the listeners stand that hold routes; no mesh has the address.
 const ROUTES_AT: &str = "192.0.2.1";
 
-/// Envoy itself, and a place for its configuration.
-struct Oracle {
-    envoy: OsString,
-    directory: PathBuf,
-}
-
-impl Oracle {
-    /// `None`, and a word on why, where there is no Envoy.
-    fn find(test: &str) -> Option<Self> {
-        let Some(envoy) = std::env::var_os("MAINSHEET_ENVOY").filter(|path| !path.is_empty()) else {
-            assert!(std::env::var_os("MAINSHEET_REQUIRE_ENVOY").is_none(), "MAINSHEET_ENVOY does not name an Envoy");
-            eprintln!("skipped: {test}: MAINSHEET_ENVOY does not name an Envoy");
-            return None;
-        };
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
-        std::fs::create_dir_all(&directory).unwrap();
-        Some(Self { envoy, directory })
-    }
-
-    /// What Envoy says of these listeners.
-    fn judge(&self, listeners: &[Listener]) -> Result<(), String> {
-        let path = self.directory.join("bootstrap.json");
-        let bytes = bootstrap(listeners).encode_to_vec().into();
-        let json = text::to_json("type.googleapis.com/envoy.config.bootstrap.v3.Bootstrap", &bytes).unwrap();
-        std::fs::write(&path, json.to_string()).unwrap();
-        let output = Command::new(&self.envoy)
-            .args(["--mode", "validate", "--disable-hot-restart", "-l", "warning", "-c"])
-            .arg(&path)
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        let deprecated = said.lines().find(|line| line.contains("deprecated"));
-        match (output.status.success(), deprecated) {
-            (true, None) => Ok(()),
-            (_, Some(line)) => Err(line.to_owned()),
-            (false, None) => Err(said),
-        }
-    }
-
-    /// Fails with a listener that Envoy refuses.
-    fn accepts(&self, listeners: &[Listener]) {
-        let Err(said) = self.judge(listeners) else { return };
-        for listener in listeners {
-            if let Err(said) = self.judge(std::slice::from_ref(listener)) {
-                panic!("refused: {said}\n{listener:#?}");
-            }
-        }
-        panic!("refused together, though each is accepted alone: {said}");
-    }
-}
-
-fn bootstrap(listeners: &[Listener]) -> Bootstrap {
-    let ads = ApiConfigSource {
-        api_type: ApiType::DeltaGrpc.into(),
-        transport_api_version: ApiVersion::V3.into(),
-        grpc_services: vec![GrpcService {
-            target_specifier: Some(TargetSpecifier::EnvoyGrpc(EnvoyGrpc {
-                cluster_name: "xds".to_owned(),
-                ..EnvoyGrpc::default()
-            })),
-            ..GrpcService::default()
-        }],
-        ..ApiConfigSource::default()
-    };
-    let xds = Cluster {
-        name: "xds".to_owned(),
-        cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::Static.into())),
-        ..Cluster::default()
-    };
-    Bootstrap {
-        node: Some(Node { id: "test".to_owned(), cluster: "test".to_owned(), ..Node::default() }),
-        static_resources: Some(StaticResources {
-            clusters: vec![xds],
-            listeners: listeners.to_vec(),
-            ..StaticResources::default()
-        }),
-        dynamic_resources: Some(DynamicResources { ads_config: Some(ads), ..DynamicResources::default() }),
-        ..Bootstrap::default()
-    }
+/// The listeners, made static.
+fn held(listeners: &[Listener]) -> StaticResources {
+    StaticResources { listeners: listeners.to_vec(), ..StaticResources::default() }
 }
 
 /// A listener that holds a route configuration, so that Envoy looks at it.
@@ -230,10 +138,8 @@ fn envoy_takes_the_listeners_and_routes_of_any_mesh() {
         let world = strategy.new_tree(&mut runner).unwrap().current();
         for viewpoint in world.viewpoints() {
             let listeners = sent(&world, &viewpoint);
-            oracle.accepts(&listeners);
-            let bytes = bootstrap(&listeners).encode_to_vec().into();
-            let json = text::to_json("type.googleapis.com/envoy.config.bootstrap.v3.Bootstrap", &bytes).unwrap();
-            let json = json.to_string();
+            oracle.accepts(&listeners, held);
+            let json = oracle::bootstrap(held(&listeners));
             unseen.retain(|feature| !json.contains(&format!("\"{feature}\"")));
         }
     }
@@ -279,10 +185,10 @@ fn envoy_knows_every_command_that_is_left_as_it_is() {
             RouteConfiguration { request_headers_to_add: vec![add(command)], ..RouteConfiguration::default() };
         holding(number, configuration)
     });
-    oracle.accepts(&listeners.collect::<Vec<_>>());
+    oracle.accepts(&listeners.collect::<Vec<_>>(), held);
     let unknown = RouteConfiguration {
         request_headers_to_add: vec![add("%NOSUCH%".to_owned())],
         ..RouteConfiguration::default()
     };
-    assert!(oracle.judge(&[holding(1, unknown)]).is_err(), "what the compiler mends is nothing that Envoy takes");
+    assert!(oracle.judge(held(&[holding(1, unknown)])).is_err(), "what the compiler mends is nothing that Envoy takes");
 }

@@ -4,5 +4,7 @@
 
 mod envoy;
 mod http;
+#[path = "../oracle/envoy.rs"]
+mod oracle;
 mod properties;
 mod world;

@@ -144,7 +144,7 @@ fn hashing(key: HashKey) -> MergedRule {
     let pool = ConnectionPool { tcp_idle_timeout: Some(std::time::Duration::ZERO), ..ConnectionPool::default() };
     policy.settings.connection_pool = Some(pool);
     let origin = ObjectId::new(Kind::DestinationRule, http::namespace("default"), "hashing");
-    MergedRule { policy, subsets: Vec::new(), origins: vec![origin] }
+    MergedRule { policy, policy_origin: Some(origin.clone()), subsets: Vec::new(), origins: vec![origin] }
 }
 
 fn hash_key() -> impl Strategy<Value = HashKey> {

@@ -5,7 +5,6 @@ mod sarif;
 mod table;
 
 use std::{
-    collections::BTreeMap,
     io::IsTerminal as _,
     path::{Path, PathBuf},
     sync::Arc,
@@ -15,12 +14,12 @@ use clap::ValueEnum;
 use mesh::{
     compile::check::check,
     model::{Namespace, Problem, Severity},
-    store::Store,
+    store::{Mesh, Store},
 };
 use serde_json::{Value, json};
 
-use super::{End, note, print};
-use crate::source::{self, Settings, locate};
+use super::{End, arguments, note, print};
+use crate::source::{self, Loaded, Settings, Update, locate};
 
 /// Arguments of `mainsheet analyze`.
 #[derive(Debug, clap::Args)]
@@ -50,7 +49,7 @@ pub struct Args {
     #[arg(short, long, default_value = "default", value_parser = parse_namespace)]
     namespace: Namespace,
     /// The DNS domain of the cluster
-    #[arg(long, default_value = "cluster.local")]
+    #[arg(long, default_value = "cluster.local", value_parser = arguments::domain)]
     domain: String,
 }
 
@@ -103,12 +102,19 @@ fn parse_namespace(text: &str) -> Result<Namespace, String> {
 /// the objects say of each other.
 #[must_use]
 pub fn analyze(paths: &[PathBuf], settings: &Settings) -> Vec<Problem> {
-    let update = source::load(paths, settings);
+    problems_of(source::load(paths, settings))
+}
+
+fn problems_of(update: Update) -> Vec<Problem> {
     let mut store = Store::new();
     store.apply(update.changes);
-    let mut between = check(store.mesh());
+    with_those_between(Arc::unwrap_or_clone(update.problems), store.mesh())
+}
+
+/// The problems of the files that a mesh was read from, with what its objects say of each other.
+pub(super) fn with_those_between(mut problems: Vec<Problem>, mesh: &Mesh) -> Vec<Problem> {
+    let mut between = check(mesh);
     locate::refine(&mut between);
-    let mut problems = Arc::unwrap_or_clone(update.problems);
     problems.extend(between);
     problems
         .sort_by(|a, b| (&a.location, a.severity, a.code, &a.field).cmp(&(&b.location, b.severity, b.code, &b.field)));
@@ -118,7 +124,14 @@ pub fn analyze(paths: &[PathBuf], settings: &Settings) -> Vec<Problem> {
 pub(super) fn run(args: &Args) -> End {
     let settings =
         Settings { domain: args.domain.clone(), default_namespace: args.namespace.clone(), ..Settings::default() };
-    let problems = analyze(&args.paths, &settings);
+    let loaded = source::load_counting(&args.paths, &settings);
+    let nothing = nothing_read(&loaded, &args.paths);
+    if let Some(why) = &nothing
+        && loaded.files == 0
+    {
+        return End::Misused(anyhow::anyhow!("{why}"));
+    }
+    let problems = problems_of(loaded.update);
     let failed = problems.iter().any(|problem| args.fail_on.holds(problem.severity));
     let shown: Vec<Problem> = problems.into_iter().filter(|problem| args.show.holds(problem.severity)).collect();
     let text = match args.output {
@@ -130,7 +143,7 @@ pub(super) fn run(args: &Args) -> End {
     if let Err(error) = print(&text) {
         return End::Failed(error);
     }
-    note(&summary(&shown, &args.paths));
+    note(&nothing.unwrap_or_else(|| summary(&shown, &args.paths)));
     if failed { End::Found } else { End::Done }
 }
 
@@ -168,26 +181,34 @@ fn to_json(problems: &[Problem]) -> Value {
     json!({"apiVersion": "mainsheet.dev/v1", "kind": "ProblemList", "items": items})
 }
 
+/// Why there was nothing that could have had a problem, if that is so: to say that there are none would mislead.
+fn nothing_read(loaded: &Loaded, paths: &[PathBuf]) -> Option<String> {
+    let Loaded { update, files } = loaded;
+    if !update.changes.is_empty() || !update.problems.is_empty() {
+        return None;
+    }
+    let paths = shown_paths(paths);
+    Some(match files {
+        0 => format!(
+            "nothing to analyze in {paths}: no *.yaml, *.yml or *.json there; give files, or the directory that holds them"
+        ),
+        1 => format!("warning: no object in {paths}: the file there holds none"),
+        files => format!("warning: no object in {paths}: the {files} files there hold none"),
+    })
+}
+
+fn shown_paths(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| Path::display(path).to_string()).collect::<Vec<_>>().join(" ")
+}
+
 /// `2 errors, 1 warning in 2 files`, or that there is nothing.
 fn summary(problems: &[Problem], paths: &[PathBuf]) -> String {
-    let mut counts: BTreeMap<Severity, usize> = BTreeMap::new();
-    for problem in problems {
-        let count = counts.entry(problem.severity).or_default();
-        *count = count.saturating_add(1);
+    match crate::status::count(problems.iter().map(|problem| problem.severity.as_str())) {
+        none if none.is_empty() => {
+            format!("no problems in {}", shown_paths(paths))
+        }
+        counts => counts,
     }
-    if counts.is_empty() {
-        let paths: Vec<String> = paths.iter().map(|path| Path::display(path).to_string()).collect();
-        return format!("no problems in {}", paths.join(" "));
-    }
-    let parts: Vec<String> = counts
-        .into_iter()
-        .map(|(severity, count)| match (severity, count) {
-            (Severity::Info, _) => format!("{count} for information"),
-            (Severity::Error | Severity::Warning, 1) => format!("1 {severity}"),
-            (Severity::Error | Severity::Warning, _) => format!("{count} {severity}s"),
-        })
-        .collect();
-    parts.join(", ")
 }
 
 #[cfg(test)]

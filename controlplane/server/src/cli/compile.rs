@@ -2,13 +2,9 @@
 
 mod proxy;
 
-use std::{
-    fmt::Write as _,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fmt::Write as _, path::PathBuf, sync::Arc};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::ValueEnum;
 use mesh::{
     compile::viewpoint::Viewpoint,
@@ -20,14 +16,17 @@ use proto::ResourceType;
 use serde_json::{Map, Value, json};
 
 use self::proxy::Metadata;
-use super::{End, note, print, yaml};
+use super::{End, analyze::with_those_between, arguments, note, print, yaml};
 use crate::source::{self, Settings};
+
+/// Problems that are noted beside what is printed.
+const NOTES_MAX: usize = 20;
 
 /// Arguments of `mainsheet compile`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The directory with the objects of the mesh
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = source::existing_directory)]
     config_dir: PathBuf,
     #[command(flatten)]
     proxy: Proxy,
@@ -43,7 +42,7 @@ pub struct Args {
 #[derive(Debug, Clone, clap::Args)]
 pub struct Proxy {
     /// The proxy of this Pod: NAME.NAMESPACE; without a namespace it is `default`
-    #[arg(long = "proxy", value_name = "NAME[.NS]")]
+    #[arg(long = "proxy", value_name = "NAME[.NS]", value_parser = arguments::proxy)]
     name: String,
     /// Node metadata as the proxy would send it, such as INTERCEPTION_MODE=NONE; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = Metadata::parse)]
@@ -54,10 +53,10 @@ impl Proxy {
     /// A proxy by name, with metadata as the command line takes it.
     ///
     /// # Errors
-    /// When metadata is not `KEY=VALUE`, or its JSON is malformed.
+    /// When it is no name, or when metadata is not `KEY=VALUE` or its JSON is malformed.
     pub fn new(name: &str, metadata: &[&str]) -> Result<Self, String> {
         let metadata = metadata.iter().map(|text| Metadata::parse(text)).collect::<Result<_, _>>()?;
-        Ok(Self { name: name.to_owned(), metadata })
+        Ok(Self { name: arguments::proxy(name)?, metadata })
     }
 }
 
@@ -113,10 +112,14 @@ pub(super) fn run(args: &Args) -> End {
 }
 
 fn try_run(args: &Args) -> anyhow::Result<()> {
-    readable(&args.config_dir)?;
-    let compiled = compile(std::slice::from_ref(&args.config_dir), &args.proxy)?;
-    for problem in compiled.problems.iter().filter(|problem| problem.severity == Severity::Error) {
+    let mut compiled = compile(std::slice::from_ref(&args.config_dir), &args.proxy)?;
+    compiled.problems = with_those_between(std::mem::take(&mut compiled.problems), &compiled.mesh);
+    let grave = || compiled.problems.iter().filter(|problem| problem.severity <= Severity::Warning);
+    for problem in grave().take(NOTES_MAX) {
         note(&problem.to_string());
+    }
+    if let Some(more @ 1..) = grave().count().checked_sub(NOTES_MAX) {
+        note(&format!("and {more} more: mainsheet analyze {}", args.config_dir.display()));
     }
     let kinds = kinds(args.r#type);
     let text = match args.output {
@@ -125,15 +128,6 @@ fn try_run(args: &Args) -> anyhow::Result<()> {
         Output::Table => compiled.to_table(&kinds),
     };
     print(&text)
-}
-
-fn readable(directory: &Path) -> anyhow::Result<()> {
-    let found = std::fs::metadata(directory)
-        .with_context(|| format!("--config-dir {}: give a directory that exists", directory.display()))?;
-    if !found.is_dir() {
-        bail!("--config-dir {}: it is a file; give the directory that holds it", directory.display());
-    }
-    Ok(())
 }
 
 fn kinds(of: Type) -> Vec<ResourceType> {
@@ -239,6 +233,10 @@ impl Compiled {
             if let Some(location) = self.mesh.object_location(&origin.object) {
                 let _ = write!(text, " [{location}]");
             }
+        }
+        if text.is_empty() {
+            // Every proxy has it, whatever is in the mesh.
+            text.push('-');
         }
         text
     }

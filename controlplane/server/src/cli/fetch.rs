@@ -27,7 +27,10 @@ async fn get(address: SocketAddr, path: &str) -> anyhow::Result<String> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);
     let request = http::Request::get(path).header(http::header::HOST, address.to_string());
-    let response = sender.send_request(request.body(Empty::<bytes::Bytes>::new())?).await?;
+    let answered = sender.send_request(request.body(Empty::<bytes::Bytes>::new())?).await;
+    let response = answered.with_context(|| {
+        format!("{address} does not answer as HTTP does; if it is the --xds-address, give the --http-address")
+    })?;
     let status = response.status();
     let body = Limited::new(response.into_body(), ANSWER_LEN_MAX).collect().await;
     let body = body.map_err(|error| anyhow::anyhow!("the answer of {address} breaks off: {error}"))?;

@@ -6,19 +6,19 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use serde_json::Value;
 
-use super::{fetch::fetch, print, yaml};
+use super::{arguments, fetch::fetch, print, yaml};
 
 /// Arguments of `mainsheet proxy-config`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The proxy: NAME.NAMESPACE, or its whole node id
-    #[arg(value_name = "PROXY", value_parser = proxy)]
+    /// The proxy: NAME.NAMESPACE, NAME where only one has it, or its whole node id
+    #[arg(value_name = "PROXY", value_parser = arguments::proxy)]
     proxy: String,
     /// What to print: cds, eds, lds, rds, sds, ecds, or several with commas; default is all
     #[arg(long, value_name = "TYPES", value_parser = types)]
     r#type: Option<String>,
     /// Where the control plane serves HTTP
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15014")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15014", value_parser = arguments::address)]
     http_address: SocketAddr,
     /// The form of the output
     #[arg(short, long, value_enum, default_value_t = Output::Json)]
@@ -39,16 +39,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     match args.output {
         Output::Json => print(&format!("{dump:#}\n")),
         Output::Yaml => print(&yaml::write(&dump)),
-    }
-}
-
-/// Names go into a URL as they are, so they may hold nothing that means something there.
-fn proxy(text: &str) -> Result<String, String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '~' | ':');
-    if !text.is_empty() && text.chars().all(plain) {
-        Ok(text.to_owned())
-    } else {
-        Err("write NAME.NAMESPACE, as in reviews-v1.default; `mainsheet status` lists the proxies".into())
     }
 }
 

@@ -67,10 +67,12 @@ fn directives(text: &str) -> String {
 }
 
 fn filter(text: &str) -> Result<String, String> {
+    const REMEDY: &str = "give error, warn, info, debug or trace, or targets as in mainsheet::ads=debug,info";
+    if text.trim().is_empty() {
+        return Err(format!("says nothing; {REMEDY}"));
+    }
     match EnvFilter::try_new(directives(text)) {
         Ok(_) => Ok(text.to_owned()),
-        Err(error) => {
-            Err(format!("{error}; give error, warn, info, debug or trace, or targets as in mainsheet::ads=debug,info"))
-        }
+        Err(error) => Err(format!("{error}; {REMEDY}")),
     }
 }

@@ -171,6 +171,7 @@ impl Desk {
             self.metrics.recompiled(kind.short_name(), counters.compiled(kind));
             self.metrics.encoded(kind.short_name(), counters.encodes(kind));
         }
+        self.metrics.recompiled("virtual_host", counters.virtual_hosts);
         self.metrics.recompiled("scope", counters.scopes_computed + counters.scopes_amended);
         self.metrics.recompiled("snapshot", counters.snapshots_built);
         let pushes = self.cause.as_ref().map_or(0, |cause| cause.number);

@@ -1,5 +1,7 @@
 //! What a proxy is to hold, in the shape of Envoy's own `/config_dump`.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     extract::{Query, State},
@@ -12,6 +14,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Sources;
+use crate::ads::{Proxies, Proxy};
+
+/// Most proxies of one name that are named.
+const MEANT_MAX: usize = 5;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Selection {
@@ -24,9 +30,9 @@ pub(super) async fn config_dump(State(sources): State<Sources>, Query(selection)
     let Some(name) = &selection.proxy_id else {
         return (StatusCode::BAD_REQUEST, "name a proxy: ?proxyID=POD.NAMESPACE\n").into_response();
     };
-    let Some(proxy) = sources.proxies.find(name) else {
-        let text = "no such proxy is connected; /debug/syncz lists those that are\n";
-        return (StatusCode::NOT_FOUND, text).into_response();
+    let proxy = match find(&sources.proxies, name) {
+        Ok(proxy) => proxy,
+        Err(refusal) => return refusal.into_response(),
     };
     let mut kinds = Vec::new();
     for name in selection.types.iter().flat_map(|types| types.split(',')) {
@@ -45,6 +51,28 @@ pub(super) async fn config_dump(State(sources): State<Sources>, Query(selection)
     match tokio::task::spawn_blocking(move || dump(&target, &kinds)).await {
         Ok(dump) => Json(dump).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// The proxy of this node id or name; the namespace may be left out where one proxy alone has the name.
+fn find(proxies: &Proxies, name: &str) -> Result<Arc<Proxy>, (StatusCode, String)> {
+    if let Some(proxy) = proxies.find(name) {
+        return Ok(proxy);
+    }
+    let is_meant = |proxy: &Arc<Proxy>| proxy.name().rsplit_once('.').is_some_and(|(pod, _)| pod == name);
+    let mut meant: Vec<Arc<Proxy>> = proxies.list().into_iter().filter(is_meant).collect();
+    meant.sort_by(|a, b| a.name().cmp(b.name()));
+    meant.dedup_by(|a, b| a.name() == b.name());
+    match meant.as_slice() {
+        [] => Err((
+            StatusCode::NOT_FOUND,
+            "no such proxy is connected; /debug/syncz and `mainsheet status` list those that are\n".to_owned(),
+        )),
+        [only] => Ok(Arc::clone(only)),
+        several => {
+            let names: Vec<&str> = several.iter().take(MEANT_MAX).map(|proxy| proxy.name()).collect();
+            Err((StatusCode::CONFLICT, format!("several proxies have this name; write {}\n", names.join(" or "))))
+        }
     }
 }
 

@@ -12,6 +12,8 @@ use crate::{dispatch::Handle, metrics::Metrics};
 
 /// Pause between two looks at the whole mesh, so that a mesh which changes all the time is not looked at all the time.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Most problems that are written at a time, of those that are new and of those that are gone.
+const LINES_MAX: usize = 20;
 
 /// Looks at the mesh whenever it or the source's own list has changed, and publishes, counts and logs what is wrong.
 /// Never on the way of a push: proxies do not wait for it.
@@ -49,7 +51,7 @@ pub(super) async fn run(
     }
 }
 
-/// Counts problems and writes those that are new.
+/// Counts problems, and writes those that are new and those that are gone.
 fn note(found: &[Problem], before: &[Problem], metrics: &Metrics) {
     for severity in [Severity::Error, Severity::Warning, Severity::Info] {
         let count = found.iter().filter(|problem| problem.severity == severity).count();
@@ -58,8 +60,8 @@ fn note(found: &[Problem], before: &[Problem], metrics: &Metrics) {
             metrics.pilot_total_rejected_configs.set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
-    let known: BTreeSet<&Problem> = before.iter().collect();
-    for problem in found.iter().filter(|problem| !known.contains(problem)) {
+    let (new, gone) = (missing(found, before), missing(before, found));
+    for problem in new.iter().take(LINES_MAX) {
         match problem.severity {
             Severity::Error => tracing::warn!(code = problem.code, %problem, "configuration problem"),
             Severity::Warning | Severity::Info => {
@@ -67,4 +69,27 @@ fn note(found: &[Problem], before: &[Problem], metrics: &Metrics) {
             }
         }
     }
+    if let Some(count) = new.len().checked_sub(LINES_MAX).filter(|count| *count > 0) {
+        tracing::warn!(count, "more configuration problems; see /debug/problems, or run mainsheet analyze");
+    }
+    for problem in gone.iter().take(LINES_MAX) {
+        tracing::info!(code = problem.code, %problem, "configuration problem is mended");
+    }
+    if let Some(count) = gone.len().checked_sub(LINES_MAX).filter(|count| *count > 0) {
+        tracing::info!(count, "more configuration problems are mended");
+    }
+}
+
+/// The problems of `list` that `other` does not have, the worst first. One that has only moved to another line is the
+/// same.
+fn missing<'a>(list: &'a [Problem], other: &[Problem]) -> Vec<&'a Problem> {
+    let known: BTreeSet<_> = other.iter().map(identity).collect();
+    let mut missing: Vec<&Problem> = list.iter().filter(|problem| !known.contains(&identity(problem))).collect();
+    missing.sort_by_key(|problem| problem.severity);
+    missing
+}
+
+fn identity(problem: &Problem) -> (&str, &str, &str, &str, Option<&str>) {
+    let Problem { severity: _, code, object, field, location, reason, remedy: _ } = problem;
+    (code, object, field, reason, location.as_ref().map(|location| &*location.file))
 }

@@ -40,6 +40,7 @@ impl Walk<'_> {
         let shape = self.schema.resolve(shape);
         match (shape, &node.value) {
             (Shape::Any, _)
+            | (Shape::Duration, Value::Text(_))
             | (Shape::IntegerOrText, Value::Text(_) | Value::Number(_))
             | (Shape::Boolean, Value::Bool(_))
             | (Shape::Number, Value::Number(_)) => {}
@@ -140,6 +141,9 @@ impl Walk<'_> {
 
     fn wrong_type(&mut self, expected: &Shape, node: &Node, path: Path<'_>) {
         let remedy = match (expected, &node.value) {
+            (Shape::Duration, Value::Number(number)) if number.as_f64().is_some_and(|number| number >= 0.0) => {
+                format!("say the unit: {number}s")
+            }
             (Shape::Text { .. }, Value::Number(number)) => format!("write it in quotes: \"{number}\""),
             (Shape::Text { .. }, Value::Bool(value)) => format!("write it in quotes: \"{value}\""),
             (Shape::Integer { .. } | Shape::Number, Value::Text(text)) if text.parse::<f64>().is_ok() => {

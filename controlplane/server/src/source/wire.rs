@@ -16,6 +16,12 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+/// A duration: `0.5s`, `250ms`, `1h30m`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(inline, extend("format" = "duration"))]
+pub struct DurationText(pub String);
+
 /// How a string is compared; exactly one of the three, or none for "is there at all" where that is possible.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -48,7 +48,7 @@ fn word(state: Sync) -> &'static str {
 }
 
 /// Without control characters: names come from proxies, and a terminal obeys what is written to it.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
 }
 

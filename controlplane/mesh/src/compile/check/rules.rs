@@ -15,7 +15,7 @@ use crate::{
 impl Checker<'_> {
     pub(super) fn destination_rules(&mut self) {
         let rules: Vec<Shared<Object<DestinationRule>>> = self.mesh.destination_rules().iter().cloned().collect();
-        self.duplicate_subsets(&rules);
+        self.lost_to_older(&rules);
         for rule in &rules {
             let host = &rule.spec.host;
             if !self.is_declared(host) {
@@ -34,20 +34,32 @@ impl Checker<'_> {
         }
     }
 
-    /// Of the rules of one namespace for one host, the oldest counts for a subset's name.
-    fn duplicate_subsets(&mut self, rules: &[Shared<Object<DestinationRule>>]) {
+    /// Of the rules of one namespace for one host and the same callers, the oldest counts for the policy, and for a
+    /// subset's name.
+    fn lost_to_older(&mut self, rules: &[Shared<Object<DestinationRule>>]) {
         let mut sorted: Vec<&Shared<Object<DestinationRule>>> = rules.iter().collect();
         sorted.sort_by(|a, b| a.precedence().cmp(&b.precedence()));
-        let mut seen: BTreeMap<_, ObjectId> = BTreeMap::new();
-        for rule in sorted.into_iter().filter(|rule| rule.spec.workload_selector.is_none()) {
+        let mut owners: BTreeMap<_, ObjectId> = BTreeMap::new();
+        for rule in sorted {
+            let callers = rule.spec.workload_selector.as_ref().filter(|selector| !selector.is_empty());
+            let group = (&rule.id.namespace, &rule.spec.host, callers);
+            if rule.spec.policy != TrafficPolicy::default() {
+                if let Some(first) = owners.get(&(group, None)) {
+                    let reason = format!("not in force: {first} has a policy for this host too, and is older");
+                    let remedy = "put both into one DestinationRule".to_owned();
+                    self.say(code::POLICY_TAKEN, rule, "spec.trafficPolicy", reason, remedy);
+                } else {
+                    owners.insert((group, None), rule.id.clone());
+                }
+            }
             for (place, Subset { name, .. }) in rule.spec.subsets.iter().enumerate() {
-                let key = (&rule.id.namespace, &rule.spec.host, name.as_str());
-                if let Some(first) = seen.get(&key) {
+                let key = (group, Some(name.as_str()));
+                if let Some(first) = owners.get(&key) {
                     let reason = format!("the subset {name} is declared by {first} too, which is older and counts");
                     let field = format!("spec.subsets[{place}].name");
                     self.say(code::DUPLICATE_SUBSET, rule, &field, reason, "give it another name, or remove it".into());
                 } else {
-                    seen.insert(key, rule.id.clone());
+                    owners.insert(key, rule.id.clone());
                 }
             }
         }

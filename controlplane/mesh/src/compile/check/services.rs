@@ -1,12 +1,32 @@
-//! Services without endpoints, and endpoints without a service.
+//! Services without endpoints, endpoints without a service, and endpoints that their service cannot use.
 
 use super::Checker;
 use crate::{
-    model::{Kind, Object, ObjectId, Shared, code, endpoint::EndpointSlice, service::Service},
+    model::{
+        Kind, Object, ObjectId, Shared, code,
+        endpoint::EndpointSlice,
+        service::Service,
+        service_entry::{EntryAddress, EntryResolution, ServiceEntry},
+    },
     store::ServiceKey,
 };
 
 impl Checker<'_> {
+    /// A ServiceEntry that resolves no names has no use for a WorkloadEntry that gives one.
+    pub(super) fn service_entries(&mut self) {
+        let entries: Vec<Shared<Object<ServiceEntry>>> = self.mesh.service_entries().iter().cloned().collect();
+        for entry in entries.iter().filter(|entry| entry.spec.resolution == EntryResolution::Static) {
+            let Some(selector) = &entry.spec.workload_selector else { continue };
+            let workloads: Vec<_> = self.mesh.workload_entries().in_namespace(&entry.id.namespace).cloned().collect();
+            for workload in workloads.iter().filter(|workload| selector.selects(&workload.spec.labels)) {
+                let Some(EntryAddress::Dns(name)) = &workload.spec.address else { continue };
+                let reason = format!("{name} is a name, and {} has resolution STATIC", entry.id);
+                let remedy = "write an IP address, or use resolution DNS there".to_owned();
+                self.say(code::NAME_NOT_RESOLVED, workload, "spec.address", reason, remedy);
+            }
+        }
+    }
+
     pub(super) fn services(&mut self) {
         let slices: Vec<Shared<Object<EndpointSlice>>> = self.mesh.endpoint_slices().iter().cloned().collect();
         for slice in &slices {

@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 
 use super::Checker;
-use crate::model::{
-    Hostname, Kind, Namespace, Object, ObjectId, Shared, code,
-    string_match::StringMatch,
-    virtual_service::{HttpAction, HttpRule, VirtualService},
-    visibility::{DefaultExport, ExportTo},
+use crate::{
+    compile::route::ROUTES_MAX,
+    model::{
+        Hostname, Kind, Namespace, Object, ObjectId, Shared, code,
+        string_match::StringMatch,
+        virtual_service::{HttpAction, HttpRule, VirtualService},
+        visibility::{DefaultExport, ExportTo},
+    },
 };
 
 impl Checker<'_> {
@@ -18,10 +21,12 @@ impl Checker<'_> {
             self.hosts(object);
             self.destinations(object);
             self.unreachable(object);
+            self.too_many_routes(object);
             for (place, rule) in object.spec.http.iter().enumerate() {
                 self.delegate(object, rule, place);
                 self.rewritten_prefix(object, rule, place);
                 self.authority(object, rule, place);
+                self.tries(object, rule, place);
             }
         }
     }
@@ -73,6 +78,40 @@ impl Checker<'_> {
         } else if !target.spec.hosts.is_empty() {
             let reason = format!("{id} has hosts of its own, so that requests go on to the next rule");
             self.say(code::BAD_DELEGATE, object, &field, reason, "remove its hosts".into());
+        }
+    }
+
+    /// Each match makes a route, and each match of a delegate one for each that delegates to it.
+    fn too_many_routes(&mut self, object: &Object<VirtualService>) {
+        let lines = |rule: &HttpRule| rule.matches.len().max(1);
+        let mut count = 0_usize;
+        for (place, rule) in object.spec.http.iter().enumerate() {
+            let delegated = match &rule.action {
+                HttpAction::Delegate { name, namespace } => {
+                    let id = ObjectId::new(Kind::VirtualService, namespace.clone(), name);
+                    let target = self.mesh.virtual_services().get(&id);
+                    target.map_or(0, |target| target.spec.http.iter().map(lines).sum())
+                }
+                HttpAction::Route(_) | HttpAction::Redirect(_) | HttpAction::DirectResponse { .. } => 1,
+            };
+            count = count.saturating_add(lines(rule).saturating_mul(delegated));
+            if count > ROUTES_MAX {
+                let reason = format!("with this rule come {count} routes, and those beyond {ROUTES_MAX} are left out");
+                let remedy = "join matches with a regular expression, or split the hosts".to_owned();
+                return self.say(code::ROUTES_LEFT_OUT, object, &format!("spec.http[{place}]"), reason, remedy);
+            }
+        }
+    }
+
+    fn tries(&mut self, object: &Object<VirtualService>, rule: &HttpRule, place: usize) {
+        let a_try = rule.retries.as_ref().and_then(|retries| retries.per_try_timeout);
+        if let (Some(whole), Some(a_try)) = (rule.timeout, a_try)
+            && !whole.is_zero()
+            && whole < a_try
+        {
+            let reason = format!("{whole:?} for all tries together is less than retries.perTryTimeout, {a_try:?}");
+            let remedy = "make it longer, or the tries shorter".to_owned();
+            self.say(code::SHORT_TIMEOUT, object, &format!("spec.http[{place}].timeout"), reason, remedy);
         }
     }
 

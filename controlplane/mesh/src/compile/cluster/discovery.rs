@@ -14,12 +14,11 @@ use proto::envoy::config::{
 use super::{
     OutboundInput,
     dns::{self, Addresses},
-    duration,
     name::ClusterName,
     policy,
 };
 use crate::{
-    compile::{endpoint, scope::MeshService},
+    compile::{duration, endpoint, scope::MeshService},
     model::{
         destination_rule::{Algorithm, PortPolicy},
         endpoint::{Endpoint, EndpointAddress, Health},

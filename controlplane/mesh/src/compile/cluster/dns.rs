@@ -25,8 +25,7 @@ use proto::{
     pack,
 };
 
-use super::duration;
-use crate::model::mesh_config::MeshConfig;
+use crate::{compile::duration, model::mesh_config::MeshConfig};
 
 /// How often names are resolved when the mesh says zero.
 const REFRESH_RATE: Duration = Duration::from_secs(60);

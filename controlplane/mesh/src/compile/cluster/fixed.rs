@@ -10,9 +10,8 @@ use super::{
     name::{BLACK_HOLE, ClusterName, INBOUND_PASSTHROUGH, PASSTHROUGH},
 };
 use crate::{
-    compile::{Compiled, viewpoint::Interception},
-    model::{Object, Origin, destination_rule::ConnectionPool, mesh_config::MeshConfig},
-    snapshot::References,
+    compile::{Compiled, References, viewpoint::Interception},
+    model::{Object, destination_rule::ConnectionPool, mesh_config::MeshConfig},
 };
 
 /// Requests that may be under way through [`resolving_passthrough`]: Envoy's own default.
@@ -35,7 +34,7 @@ pub(super) fn all(config: &Object<MeshConfig>, interception: Interception, ipv6:
         name: cluster.name.as_str().into(),
         message: cluster,
         references: References::default(),
-        provenance: vec![Origin::whole(&config.id)],
+        provenance: config.origin().into_iter().collect(),
     };
     [Some(black_hole(mesh)), Some(passthrough), inbound].into_iter().flatten().map(compiled).collect()
 }
@@ -132,6 +131,14 @@ mod tests {
             assert!(is(&clusters[1], DiscoveryType::OriginalDst) && is(&clusters[2], DiscoveryType::OriginalDst));
             assert_eq!(clusters[2].alt_stat_name, "InboundPassthroughCluster;");
         }
+    }
+
+    #[test]
+    fn the_mesh_configuration_made_them_only_where_somebody_wrote_it() {
+        let written = all(&mesh(MeshConfig::default()), Interception::Redirect, false);
+        assert_eq!(written[0].provenance[0].object.to_string(), "ConfigMap istio-system/istio");
+        let built_in = all(&Object::built_in(), Interception::Redirect, false);
+        assert!(built_in.iter().all(|cluster| cluster.provenance.is_empty()), "{built_in:?}");
     }
 
     #[test]

@@ -71,10 +71,12 @@ pub(crate) fn named_port(number: u16, protocol: Protocol, target: &str) -> Servi
 
 /// The rule `default/reviews`, which says nothing.
 pub(crate) fn rule() -> MergedRule {
+    let origin = ObjectId::new(Kind::DestinationRule, namespace(), "reviews");
     MergedRule {
         policy: TrafficPolicy::default(),
+        policy_origin: Some(origin.clone()),
         subsets: Vec::new(),
-        origins: vec![ObjectId::new(Kind::DestinationRule, namespace(), "reviews")],
+        origins: vec![origin],
     }
 }
 

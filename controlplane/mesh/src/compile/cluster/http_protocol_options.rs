@@ -20,8 +20,10 @@ use proto::{
     pack,
 };
 
-use super::duration;
-use crate::model::{destination_rule::ConnectionPool, protocol::Protocol};
+use crate::{
+    compile::duration,
+    model::{destination_rule::ConnectionPool, protocol::Protocol},
+};
 
 /// The key of the options among a cluster's typed extension options.
 const KEY: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";

@@ -11,11 +11,11 @@ use proto::envoy::config::{
 };
 
 use super::{
-    InboundInput, circuit_breaker, connect_timeout, discovery, dns, duration, fixed, http_protocol_options,
+    InboundInput, circuit_breaker, connect_timeout, discovery, dns, fixed, http_protocol_options,
     http_protocol_options::Upstream, metadata::ClusterMetadata, name::ClusterName, policy,
 };
 use crate::{
-    compile::{Compiled, endpoint, viewpoint::Interception},
+    compile::{Compiled, References, duration, endpoint, scope::MergedRule, viewpoint::Interception},
     model::{
         Origin,
         destination_rule::ConnectionPool,
@@ -25,7 +25,6 @@ use crate::{
         service::{Service, ServicePort, TargetPort},
         sidecar::Ingress,
     },
-    snapshot::References,
 };
 
 /// When an unused address of the application is forgotten: never, in effect. It has one or two, and to forget one closes
@@ -99,7 +98,7 @@ pub(super) fn cluster(input: &InboundInput) -> Option<Compiled<Cluster>> {
     let provenance = provenance(input);
     let metadata = ClusterMetadata {
         services: input.services.iter().map(|(service, _)| &**service).collect(),
-        rule: input.services.first().and_then(|(_, rule)| rule.as_ref()?.origins.first()),
+        rule: input.services.first().and_then(|(_, rule)| rule.as_ref()?.shown(None)),
         subset: None,
         origins: &provenance,
     };
@@ -169,9 +168,15 @@ fn lead_to(application: Application, cluster: &mut Cluster, input: &InboundInput
 /// The limits: those that callers have towards the oldest service, so that the application is not asked for more than its
 /// rule allows by callers without a proxy of their own.
 fn connection_pool(input: &InboundInput) -> Option<ConnectionPool> {
+    let (rule, port) = limiting(input)?;
+    policy::effective(Some(rule), port, None).connection_pool
+}
+
+/// The rule for the oldest service, and the port of it that leads here.
+fn limiting(input: &InboundInput) -> Option<(&MergedRule, u16)> {
     let (service, rule) = input.services.first()?;
     let port = input.service_port(&service.service).map_or(0, |port| port.number);
-    policy::effective(rule.as_deref(), port, None).connection_pool
+    Some((rule.as_deref()?, port))
 }
 
 fn provenance(input: &InboundInput) -> Vec<Origin> {
@@ -179,11 +184,9 @@ fn provenance(input: &InboundInput) -> Vec<Origin> {
     if let Some((sidecar, index)) = &input.ingress {
         origins.push(Origin::field(&sidecar.id, &format!("spec.ingress[{index}]")));
     }
-    if connection_pool(input).is_some()
-        && let Some((_, Some(rule))) = input.services.first()
-    {
-        origins.extend(rule.origins.iter().map(|origin| Origin::field(origin, "spec.trafficPolicy.connectionPool")));
-    }
+    origins.extend(limiting(input).and_then(|(rule, port)| {
+        policy::origin_of_block(rule, port, None, "connectionPool", |policy| policy.connection_pool.is_some())
+    }));
     origins
 }
 

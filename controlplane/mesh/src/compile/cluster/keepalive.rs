@@ -4,11 +4,7 @@ use std::time::Duration;
 
 use proto::envoy::config::{cluster::v3::UpstreamConnectionOptions, core::v3};
 
-use crate::model::destination_rule::TcpKeepalive;
-
-/// Most seconds and most probes that Linux takes; with more the socket option fails, and with it every connect.
-const SECONDS_MAX: u64 = 32_767;
-const PROBES_MAX: u32 = 127;
+use crate::model::destination_rule::{KEEPALIVE_MAX, PROBES_MAX, TcpKeepalive};
 
 /// Keep-alive by the rule, else by the mesh; an empty block turns it on with the system's own times.
 #[must_use]
@@ -25,7 +21,7 @@ pub fn options(rule: Option<&TcpKeepalive>, mesh: Option<&TcpKeepalive>) -> Opti
 /// Whole seconds, rounded up: the socket options know nothing finer, and refuse zero.
 fn seconds(duration: Duration) -> u32 {
     let rounded = duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0));
-    u32::try_from(rounded.clamp(1, SECONDS_MAX)).unwrap_or(1)
+    u32::try_from(rounded.clamp(1, KEEPALIVE_MAX.as_secs())).unwrap_or(1)
 }
 
 #[cfg(test)]

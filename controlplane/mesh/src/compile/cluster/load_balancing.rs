@@ -12,10 +12,13 @@ use proto::envoy::{
     r#type::v3::Percent,
 };
 
-use super::{duration, outlier_detection};
-use crate::model::{
-    destination_rule::{Algorithm, HashTable, LoadBalancer, LocalityLb, PortPolicy, Warmup},
-    mesh_config::MeshConfig,
+use super::outlier_detection;
+use crate::{
+    compile::duration,
+    model::{
+        destination_rule::{Algorithm, HashTable, LoadBalancer, LocalityLb, PortPolicy, Warmup},
+        mesh_config::MeshConfig,
+    },
 };
 
 /// Most points of a ring that Envoy allows.

@@ -5,7 +5,7 @@ use proto::envoy::config::cluster::v3::Cluster;
 use super::{
     OutboundInput, circuit_breaker,
     discovery::{self, Discovery},
-    duration, grpc, http_protocol_options,
+    grpc, http_protocol_options,
     http_protocol_options::Upstream,
     keepalive, load_balancing,
     metadata::ClusterMetadata,
@@ -13,9 +13,8 @@ use super::{
     outlier_detection, policy, transport_socket,
 };
 use crate::{
-    compile::{Compiled, scope::MergedRule},
-    model::{ObjectId, Origin, destination_rule::PortPolicy, service::ServicePort},
-    snapshot::References,
+    compile::{Compiled, References, duration},
+    model::{Origin, destination_rule::PortPolicy, service::ServicePort},
 };
 
 /// The cluster; `None` where the service has none for such a caller.
@@ -31,7 +30,7 @@ pub(super) fn cluster(input: &OutboundInput, port: &ServicePort, subset: Option<
     let provenance = provenance(input, port, subset);
     let metadata = ClusterMetadata {
         services: vec![service],
-        rule: rule.and_then(|rule| config_of(rule, subset)),
+        rule: rule.and_then(|rule| rule.shown(subset)),
         subset,
         origins: &provenance,
     };
@@ -78,31 +77,12 @@ fn connect_timeout(input: &OutboundInput, policy: &PortPolicy) -> proto::google:
     duration::positive(rule).unwrap_or_else(|| super::connect_timeout(&input.config.spec))
 }
 
-/// The DestinationRule that metadata names: that of the subset, else the first.
-fn config_of<'a>(rule: &'a MergedRule, subset: Option<&str>) -> Option<&'a ObjectId> {
-    subset.and_then(|name| origin_of(rule, name)).or(rule.origins.first())
-}
-
-fn origin_of<'a>(rule: &'a MergedRule, subset: &str) -> Option<&'a ObjectId> {
-    rule.subsets.iter().find(|(candidate, _)| candidate.name == subset).map(|(_, origin)| origin)
-}
-
-/// The objects and fields that made the cluster. Subsets are named and not counted, since several rules may be merged.
+/// The objects and fields that made the cluster.
 fn provenance(input: &OutboundInput, port: &ServicePort, subset: Option<&str>) -> Vec<Origin> {
     let mut origins = vec![Origin::whole(&input.service.origin)];
-    let Some(rule) = input.rule.as_deref() else { return origins };
-    let at_port = policy::at_port(&rule.policy, port.number).is_some();
-    let field = if at_port { "spec.trafficPolicy.portLevelSettings" } else { "spec.trafficPolicy" };
-    if rule.policy != Default::default() {
-        match rule.origins.as_slice() {
-            [only] => origins.push(Origin::field(only, field)),
-            several => origins.extend(several.iter().map(Origin::whole)),
-        }
-    }
-    if let Some(name) = subset
-        && let Some(origin) = origin_of(rule, name)
-    {
-        origins.push(Origin::field(origin, &format!("spec.subsets[name={name}]")));
+    if let Some(rule) = input.rule.as_deref() {
+        origins.extend(subset.and_then(|name| policy::origin_of_subset(rule, name)));
+        origins.extend(policy::origins(rule, port.number, subset));
     }
     origins
 }

@@ -2,8 +2,7 @@
 
 use proto::envoy::{config::cluster::v3, r#type::v3::Percent};
 
-use super::duration;
-use crate::model::destination_rule::OutlierDetection;
+use crate::{compile::duration, model::destination_rule::OutlierDetection};
 
 /// The whole of a chance, in percent.
 const ALWAYS: u32 = 100;

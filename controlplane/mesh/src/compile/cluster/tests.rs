@@ -138,8 +138,8 @@ fn provenance_names_the_service_the_policy_and_the_subset() {
     let rule = "DestinationRule default/reviews";
     let expected = [
         "Service default/reviews ".to_owned(),
-        format!("{rule} spec.trafficPolicy"),
         format!("{rule} spec.subsets[name=v1]"),
+        format!("{rule} spec.trafficPolicy"),
     ];
     assert_eq!(texts, expected);
 }

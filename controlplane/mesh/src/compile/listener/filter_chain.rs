@@ -25,13 +25,15 @@ use proto::{
 
 use super::{address, tcp_proxy, tcp_proxy::TcpRoute};
 use crate::{
-    compile::route::{destination, provenance},
+    compile::{
+        References,
+        route::{destination, provenance},
+    },
     model::{
         Hostname,
         mesh_config::{MeshConfig, OutboundTrafficPolicy},
         service::Address,
     },
-    snapshot::References,
 };
 
 /// The chain for what no other chain takes, as Istio names it whatever its policy.

@@ -29,9 +29,10 @@ use super::{
 use crate::{
     compile::{
         cluster::{
-            InboundInput, duration,
+            InboundInput,
             name::{BLACK_HOLE, ClusterName, INBOUND_PASSTHROUGH},
         },
+        duration,
         route::{
             content, matcher,
             port::{self, Reading},

@@ -188,7 +188,7 @@ fn settings(route: TcpRoute, target: &Target<'_>, subset: Option<&str>) -> TcpRo
     let rule = target.service.and_then(|scoped| scoped.rule.as_deref());
     let pool = policy::effective(rule, target.port, subset).connection_pool;
     TcpRoute {
-        hash_source_ip: hash_policy::hash_key(target, subset) == Some(HashKey::SourceIp),
+        hash_source_ip: hash_policy::hash_key(target, subset).is_some_and(|(key, _)| key == HashKey::SourceIp),
         idle_timeout: pool.and_then(|pool| pool.tcp_idle_timeout),
         ..route
     }

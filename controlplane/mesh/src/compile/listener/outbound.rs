@@ -43,7 +43,7 @@ pub(super) fn plan(
         listeners.push(input(catch_all::NAME.into(), content));
     }
     if let Some(number) = viewpoint.http_proxy_port {
-        let listener = http_proxy(port::proxy_address(viewpoint), number, Origin::whole(&scope.config.id));
+        let listener = http_proxy(port::proxy_address(viewpoint), number, scope.config.origin());
         listeners.push(input(name(listener.address, number), OutboundContent::Port(listener)));
     }
     let groups = std::mem::take(&mut planner.groups);
@@ -59,7 +59,7 @@ fn name(address: IpAddr, port: u16) -> Arc<str> {
     format!("{address}_{port}").into()
 }
 
-fn http_proxy(address: IpAddr, port: u16, origin: Origin) -> PortListener {
+fn http_proxy(address: IpAddr, port: u16, origin: Option<Origin>) -> PortListener {
     PortListener {
         address,
         port,
@@ -67,7 +67,7 @@ fn http_proxy(address: IpAddr, port: u16, origin: Origin) -> PortListener {
         http: Some(HttpChain { route: HTTP_PROXY.into(), sniffed: false }),
         chains: Vec::new(),
         rest: Rest::Closed,
-        origins: vec![origin],
+        origins: origin.into_iter().collect(),
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
     tcp_proxy::TcpRoute,
 };
 use crate::{
-    compile::cluster::duration,
+    compile::duration,
     model::{Origin, mesh_config::MeshConfig},
 };
 

@@ -20,10 +20,8 @@ use proto::{
 use super::access_log;
 use crate::{
     compile::{
-        cluster::{
-            duration,
-            name::{BLACK_HOLE, ClusterName, PASSTHROUGH},
-        },
+        cluster::name::{BLACK_HOLE, ClusterName, PASSTHROUGH},
+        duration,
         route::text::{STAT_LEN_MAX, bounded},
     },
     model::{

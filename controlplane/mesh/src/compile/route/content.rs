@@ -22,9 +22,9 @@ use super::{
     text::{self, STAT_LEN_MAX},
 };
 use crate::{
-    compile::{cluster::duration, scope::ScopedService},
+    compile::{duration, scope::ScopedService},
     model::{
-        Hostname, Object, ObjectId, Origin,
+        Hostname, Object, Origin,
         destination_rule::HashKey,
         mesh_config::MeshConfig,
         string_match::StringMatch,
@@ -51,7 +51,7 @@ pub(super) fn routes(input: &VirtualHostInput) -> Routes {
             context.routes(line::lines(virtual_service, rules))
         }
         VirtualHostContent::Fallback(policy) => {
-            Routes { routes: vec![fallback::route(*policy)], provenance: vec![Origin::whole(&input.config.id)] }
+            Routes { routes: vec![fallback::route(*policy)], provenance: input.config.origin().into_iter().collect() }
         }
     }
 }
@@ -62,10 +62,8 @@ fn of_service(scoped: &ScopedService, port: u16, config: &MeshConfig) -> Routes 
     let mut provenance = vec![Origin::whole(&scoped.service.origin)];
     let cluster = destination::cluster_name(port, None, &service.hostname);
     let target = Target { cluster, service: Some(scoped), port };
-    let keys: Vec<HashKey> = hash_policy::hash_key(&target, None).into_iter().collect();
-    if !keys.is_empty() {
-        provenance.extend(rules_of(&target).map(Origin::whole));
-    }
+    let (keys, origins): (Vec<HashKey>, Vec<Origin>) = hash_policy::hash_key(&target, None).into_iter().unzip();
+    provenance.extend(origins);
     let mut action = RouteAction {
         cluster_specifier: Some(ClusterSpecifier::Cluster(target.cluster.to_string())),
         retry_policy: retry::policy(None, config),
@@ -107,10 +105,6 @@ pub(crate) fn endless() -> MaxStreamDuration {
 
 fn hash_policies(keys: Vec<HashKey>) -> Vec<HashPolicy> {
     keys.into_iter().filter_map(hash_policy::policy).collect()
-}
-
-fn rules_of<'a>(target: &Target<'a>) -> impl Iterator<Item = &'a ObjectId> {
-    target.service.and_then(|scoped| scoped.rule.as_deref()).into_iter().flat_map(|rule| &rule.origins)
 }
 
 /// What traces call the route: `host:port/path`.
@@ -199,8 +193,8 @@ impl<'a> Context<'a> {
         let mut keys: Vec<HashKey> = Vec::new();
         for (leg, _) in &legs {
             let target = self.target(&leg.destination);
-            if let Some(key) = hash_policy::hash_key(&target, leg.destination.subset.as_deref()) {
-                provenance.extend(rules_of(&target).map(Origin::whole));
+            if let Some((key, origin)) = hash_policy::hash_key(&target, leg.destination.subset.as_deref()) {
+                provenance.push(origin);
                 if !keys.contains(&key) {
                     keys.push(key);
                 }

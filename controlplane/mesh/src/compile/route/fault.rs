@@ -14,7 +14,7 @@ use proto::{
 };
 
 use crate::{
-    compile::cluster::duration,
+    compile::duration,
     model::virtual_service::{AbortStatus, Fault, Millionths},
 };
 

@@ -4,16 +4,17 @@ use std::net::IpAddr;
 
 use crate::{
     compile::{
+        cluster::fixture as cluster,
         scope::{MergedRule, MeshService, Scope, ScopedService},
         viewpoint::{Interception, ProxyKind, Viewpoint},
     },
     model::{
         Hostname, Kind, Labels, Namespace, Object, ObjectId, Shared,
-        destination_rule::{Algorithm, ConsistentHash, HashKey, HashTable, LoadBalancer, TrafficPolicy},
+        destination_rule::{Algorithm, ConsistentHash, HashKey, HashTable, LoadBalancer, PortPolicy},
         endpoint::Locality,
         mesh_config::{MeshConfig, OutboundTrafficPolicy},
         protocol::Protocol,
-        service::{Address, Registry, Resolution, Service, ServicePort, TargetPort, TrafficDistribution},
+        service::{Address, Registry, Resolution, Service, ServicePort, TargetPort},
         virtual_service::{
             Destination, GatewayName, HeaderChanges, HttpAction, HttpDestination, HttpMatch, HttpRule, TcpRule,
             TlsRule, VirtualService,
@@ -57,10 +58,6 @@ pub(crate) fn bound(address: &str) -> Viewpoint {
     Viewpoint { interception: Interception::None(Some(address.parse().unwrap())), ..sidecar() }
 }
 
-pub(crate) fn mesh_config(spec: MeshConfig) -> Shared<Object<MeshConfig>> {
-    Shared::new(object(Kind::MeshConfig, "istio", spec))
-}
-
 pub(crate) fn object<T>(kind: Kind, name: &str, spec: T) -> Object<T> {
     let id = ObjectId::new(kind, namespace("default"), name);
     Object { id, created: None, generation: None, location: None, spec }
@@ -76,22 +73,7 @@ pub(crate) struct Written {
 
 /// A Kubernetes Service of `default`, without ports and addresses.
 pub(crate) fn service(name: &str) -> Written {
-    let service = Service {
-        hostname: host(name),
-        name: name.to_owned(),
-        namespace: namespace("default"),
-        labels: Labels::new(),
-        ports: Vec::new(),
-        addresses: Vec::new(),
-        resolution: Resolution::Static,
-        selector: None,
-        export_to: ExportTo::Default,
-        registry: Registry::Kubernetes,
-        node_local: false,
-        publish_not_ready: false,
-        subject_alt_names: Vec::new(),
-        traffic_distribution: TrafficDistribution::Any,
-    };
+    let service = Service { hostname: host(name), ports: Vec::new(), ..cluster::service(name).service };
     Written { service, created: None, rule: None }
 }
 
@@ -142,10 +124,8 @@ impl Written {
     pub(crate) fn hashed(mut self, key: HashKey) -> Self {
         let hash = ConsistentHash { key, table: HashTable::Ring { size_min: 1024 } };
         let algorithm = Algorithm::ConsistentHash(hash);
-        let mut policy = TrafficPolicy::default();
-        policy.settings.load_balancer = Some(LoadBalancer { algorithm, ..LoadBalancer::default() });
-        let origin = ObjectId::new(Kind::DestinationRule, namespace("default"), &self.service.name);
-        self.rule = Some(MergedRule { policy, subsets: Vec::new(), origins: vec![origin] });
+        let load_balancer = Some(LoadBalancer { algorithm, ..LoadBalancer::default() });
+        self.rule = Some(cluster::rule_with(PortPolicy { load_balancer, ..PortPolicy::default() }));
         self
     }
 
@@ -166,7 +146,7 @@ pub(crate) struct Mesh(Scope);
 
 impl Mesh {
     pub(crate) fn new() -> Self {
-        Self(Scope::empty(namespace("default"), mesh_config(MeshConfig::default())))
+        Self(Scope::empty(namespace("default"), cluster::mesh(MeshConfig::default())))
     }
 
     pub(crate) fn registry_only(mut self) -> Self {

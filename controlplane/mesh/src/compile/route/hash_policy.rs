@@ -7,15 +7,22 @@ use proto::envoy::config::route::v3::route_action::{
 
 use super::destination::Target;
 use crate::{
-    compile::{cluster::duration, cluster::policy},
-    model::destination_rule::{Algorithm, HashKey},
+    compile::{cluster::policy, duration},
+    model::{
+        Origin,
+        destination_rule::{Algorithm, HashKey, PortPolicy},
+    },
 };
 
-/// The hash key of a destination, if its rule hashes.
-pub(crate) fn hash_key(target: &Target<'_>, subset: Option<&str>) -> Option<HashKey> {
+/// The hash key of a destination, if its rule hashes, and the field that says so.
+pub(crate) fn hash_key(target: &Target<'_>, subset: Option<&str>) -> Option<(HashKey, Origin)> {
     let rule = target.service?.rule.as_deref()?;
     match policy::effective(Some(rule), target.port, subset).load_balancer?.algorithm {
-        Algorithm::ConsistentHash(hash) => Some(hash.key),
+        Algorithm::ConsistentHash(hash) => {
+            let has = |policy: &PortPolicy| policy.load_balancer.is_some();
+            let origin = policy::origin_of_block(rule, target.port, subset, "loadBalancer", has)?;
+            Some((hash.key, origin))
+        }
         Algorithm::Default
         | Algorithm::RoundRobin
         | Algorithm::LeastRequest

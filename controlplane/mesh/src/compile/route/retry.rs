@@ -17,7 +17,7 @@ use proto::{
 };
 
 use crate::{
-    compile::cluster::duration,
+    compile::duration,
     model::{mesh_config::MeshConfig, virtual_service::Retries},
 };
 

@@ -52,7 +52,7 @@ fn is_for_all(rule: &Object<DestinationRule>) -> bool {
 #[must_use]
 pub fn merge(rules: &[Shared<Object<DestinationRule>>]) -> MergedRule {
     let none = TrafficPolicy::default();
-    let policy = rules.iter().map(|rule| &rule.spec.policy).find(|policy| **policy != none);
+    let with_policy = rules.iter().find(|rule| rule.spec.policy != none);
     let mut names = BTreeSet::new();
     let mut subsets = Vec::new();
     for rule in rules {
@@ -63,7 +63,8 @@ pub fn merge(rules: &[Shared<Object<DestinationRule>>]) -> MergedRule {
         }
     }
     MergedRule {
-        policy: policy.cloned().unwrap_or_default(),
+        policy: with_policy.map(|rule| rule.spec.policy.clone()).unwrap_or_default(),
+        policy_origin: with_policy.map(|rule| rule.id.clone()),
         subsets,
         origins: rules.iter().map(|rule| rule.id.clone()).collect(),
     }

@@ -107,6 +107,9 @@ fn rules_for_one_host_join_their_subsets_and_the_older_wins() {
     assert_eq!(ruled(&seen, &web), (vec!["v1".into(), "v2".into()], vec!["old".into(), "young".into()]));
     assert_eq!(merged.subsets[0].0.labels["version"], "old");
     assert_eq!(merged.policy.settings, outlier, "the first that has a policy");
+    assert_eq!(merged.policy_origin.as_ref().map(|id| &*id.name), Some("young"));
+    assert_eq!(merged.shown(Some("v1")).map(|id| &*id.name), Some("old"));
+    assert_eq!(merged.shown(None).map(|id| &*id.name), Some("young"));
 }
 
 #[test]

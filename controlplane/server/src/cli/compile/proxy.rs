@@ -32,6 +32,9 @@ impl Metadata {
             .split_once('=')
             .filter(|(key, _)| !key.is_empty())
             .ok_or_else(|| "write KEY=VALUE, as in INTERCEPTION_MODE=NONE".to_owned())?;
+        if key == "INTERCEPTION_MODE" && !["REDIRECT", "TPROXY", "NONE"].contains(&value) {
+            return Err(format!("`{value}` is not an {key}; use one of: REDIRECT, TPROXY, NONE"));
+        }
         let value = if value.starts_with(['{', '[']) && key != "POD_PORTS" {
             serde_json::from_str(value).map_err(|error| {
                 format!(

@@ -8,7 +8,10 @@ use mesh::model::{
 };
 
 use super::{Conversion, values::MILLISECOND};
-use crate::source::{path::Path, wire::traffic_policy as wire};
+use crate::source::{
+    path::Path,
+    wire::{DurationText, traffic_policy as wire},
+};
 
 /// Points of a ring when the rule does not say how many, as Istio has it.
 const RING_SIZE_MIN: u64 = 1024;
@@ -42,16 +45,19 @@ impl Conversion<'_> {
             );
         }
         let hash = consistent_hash.and_then(|hash| self.consistent_hash(hash, path.field("consistentHash")));
+        let algorithm = match (hash, simple) {
+            (Some(hash), _) => Algorithm::ConsistentHash(hash),
+            (None, None | Some(wire::SimpleLb::Unspecified)) => Algorithm::Default,
+            (None, Some(wire::SimpleLb::LeastConn | wire::SimpleLb::LeastRequest)) => Algorithm::LeastRequest,
+            (None, Some(wire::SimpleLb::Random)) => Algorithm::Random,
+            (None, Some(wire::SimpleLb::Passthrough)) => Algorithm::Passthrough,
+            (None, Some(wire::SimpleLb::RoundRobin)) => Algorithm::RoundRobin,
+        };
+        let warmup_fields = [("warmup", warmup.is_some()), ("warmupDurationSecs", warmup_duration_secs.is_some())];
+        self.check_warmup(&algorithm, warmup_fields, path);
         let old_warmup = self.old_warmup(warmup_duration_secs.as_ref(), path.field("warmupDurationSecs"));
         LoadBalancer {
-            algorithm: match (hash, simple) {
-                (Some(hash), _) => Algorithm::ConsistentHash(hash),
-                (None, None | Some(wire::SimpleLb::Unspecified)) => Algorithm::Default,
-                (None, Some(wire::SimpleLb::LeastConn | wire::SimpleLb::LeastRequest)) => Algorithm::LeastRequest,
-                (None, Some(wire::SimpleLb::Random)) => Algorithm::Random,
-                (None, Some(wire::SimpleLb::Passthrough)) => Algorithm::Passthrough,
-                (None, Some(wire::SimpleLb::RoundRobin)) => Algorithm::RoundRobin,
-            },
+            algorithm,
             locality: locality_lb_setting.map(|value| self.locality_lb(value, path.field("localityLbSetting"))),
             warmup: warmup.and_then(|value| self.warmup(value, path.field("warmup"))).or(old_warmup),
         }
@@ -118,11 +124,14 @@ impl Conversion<'_> {
             }
             return HashTable::Maglev { size };
         }
-        let size = ring.and_then(|wire::RingHash { minimum_ring_size }| minimum_ring_size).or(old_size);
+        let size = ring.and_then(|wire::RingHash { minimum_ring_size }| minimum_ring_size);
+        let in_ring = size.is_some();
+        let size = size.or(old_size);
         let size_min = size.filter(|size| *size > 0).unwrap_or(RING_SIZE_MIN);
         if size_min > RING_SIZE_MAX {
             let ring_path = path.field("ringHash");
-            self.error(code::BAD_VALUE, ring_path.field("minimumRingSize"), format!("at most {RING_SIZE_MAX}"), "");
+            let of = if in_ring { ring_path } else { path };
+            self.error(code::BAD_VALUE, of.field("minimumRingSize"), format!("must be at most {RING_SIZE_MAX}"), "");
         }
         HashTable::Ring { size_min }
     }
@@ -192,7 +201,21 @@ impl Conversion<'_> {
         }
     }
 
-    fn old_warmup(&mut self, text: Option<&String>, path: Path<'_>) -> Option<Warmup> {
+    /// Says that endpoints are not warmed up where Envoy has no slow start.
+    fn check_warmup(&mut self, algorithm: &Algorithm, fields: [(&str, bool); 2], path: Path<'_>) {
+        let chosen = match algorithm {
+            Algorithm::Default | Algorithm::RoundRobin | Algorithm::LeastRequest => return,
+            Algorithm::Random => "RANDOM",
+            Algorithm::Passthrough => "PASSTHROUGH",
+            Algorithm::ConsistentHash(_) => "consistentHash",
+        };
+        for (field, _) in fields.into_iter().filter(|(_, given)| *given) {
+            let reason = format!("has no effect: {chosen} does not warm endpoints up");
+            self.error(code::WARMUP_IGNORED, path.field(field), reason, "use ROUND_ROBIN or LEAST_REQUEST");
+        }
+    }
+
+    fn old_warmup(&mut self, text: Option<&DurationText>, path: Path<'_>) -> Option<Warmup> {
         if text.is_some() {
             self.error(code::DEPRECATED, path, "deprecated, but in force", "write warmup: {duration: ...}");
         }

@@ -41,8 +41,11 @@ impl Conversion<'_> {
         let client_certificate = given(client_certificate);
         let private_key = given(private_key);
         let ca_certificates = given(ca_certificates);
+        // What is not supported is not asked for in another form.
+        let by_secret = credential_name.is_some();
         self.check_tls_files(
             mode,
+            by_secret,
             &[
                 ("clientCertificate", client_certificate.is_some()),
                 ("privateKey", private_key.is_some()),
@@ -61,10 +64,10 @@ impl Conversion<'_> {
         }
     }
 
-    fn check_tls_files(&mut self, mode: ClientTlsMode, files: &[(&str, bool)], path: Path<'_>) {
+    fn check_tls_files(&mut self, mode: ClientTlsMode, by_secret: bool, files: &[(&str, bool)], path: Path<'_>) {
         for (name, given) in files {
             match mode {
-                ClientTlsMode::Mutual if !given && *name != "caCertificates" => {
+                ClientTlsMode::Mutual if !given && !by_secret && *name != "caCertificates" => {
                     let reason = "the field is missing: MUTUAL shows a certificate of its own";
                     self.error(
                         code::MISSING_FIELD,

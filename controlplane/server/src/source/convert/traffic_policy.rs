@@ -4,7 +4,9 @@ use std::{collections::BTreeSet, time::Duration};
 
 use mesh::model::{
     code,
-    destination_rule::{ConnectionPool, OutlierDetection, PortPolicy, TcpKeepalive, TrafficPolicy},
+    destination_rule::{
+        ConnectionPool, KEEPALIVE_MAX, OutlierDetection, PROBES_MAX, PortPolicy, TcpKeepalive, TrafficPolicy,
+    },
     service::PORTS_MAX,
 };
 
@@ -128,11 +130,24 @@ impl Conversion<'_> {
         let wire::TcpKeepalive { probes, time, interval } = value;
         // The operating system counts these in whole seconds.
         let second = Duration::from_secs(1);
-        TcpKeepalive {
+        let keepalive = TcpKeepalive {
             probes: probes.filter(|probes| *probes > 0),
             time: self.duration(time.as_ref(), second, path.field("time")),
             interval: self.duration(interval.as_ref(), second, path.field("interval")),
+        };
+        let longest = KEEPALIVE_MAX.as_secs();
+        let too_long = |duration: Option<Duration>| duration.is_some_and(|duration| duration > KEEPALIVE_MAX);
+        for (field, is_beyond, most) in [
+            ("probes", keepalive.probes.is_some_and(|probes| probes > PROBES_MAX), PROBES_MAX.to_string()),
+            ("time", too_long(keepalive.time), format!("{longest}s")),
+            ("interval", too_long(keepalive.interval), format!("{longest}s")),
+        ] {
+            if is_beyond {
+                let reason = format!("Linux takes at most {most}, which is in force");
+                self.error(code::BEYOND_RANGE, path.field(field), reason, format!("write {most}, or less"));
+            }
         }
+        keepalive
     }
 
     fn outlier_detection(&mut self, value: wire::OutlierDetection, path: Path<'_>) -> OutlierDetection {

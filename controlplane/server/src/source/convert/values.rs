@@ -13,7 +13,7 @@ use mesh::model::{
 use super::Conversion;
 use crate::source::{
     path::Path,
-    wire::{LabelsSelector, MatchLabelsSelector, Percent},
+    wire::{DurationText, LabelsSelector, MatchLabelsSelector, Percent},
 };
 
 /// The least duration that Envoy takes for most timeouts.
@@ -67,13 +67,23 @@ impl Conversion<'_> {
         }
     }
 
-    pub(super) fn duration(&mut self, text: Option<&String>, least: Duration, path: Path<'_>) -> Option<Duration> {
-        let reason = match duration::parse(text?) {
+    pub(super) fn duration(
+        &mut self,
+        text: Option<&DurationText>,
+        least: Duration,
+        path: Path<'_>,
+    ) -> Option<Duration> {
+        let DurationText(text) = text?;
+        let reason = match duration::parse(text) {
+            // Envoy counts in milliseconds, and Istio refuses what is finer.
+            Ok(duration) if !duration.subsec_nanos().is_multiple_of(MILLISECOND.subsec_nanos()) => {
+                format!("`{text}` is not a whole number of milliseconds")
+            }
             Ok(duration) if duration >= least => return Some(duration),
             Ok(_) => format!("must be at least {least:?}"),
             Err(reason) => reason,
         };
-        let remedy = match text.and_then(|text| text.trim().parse::<f64>().ok()) {
+        let remedy = match text.trim().parse::<f64>().ok() {
             Some(number) if (0.0..1e9).contains(&number) => format!("did you mean {number}s?"),
             _ => String::new(),
         };

@@ -1,8 +1,8 @@
 //! What is in force, and how it changes when files do.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::Path,
     sync::Arc,
 };
 
@@ -10,103 +10,140 @@ use mesh::model::{Change, Config, Location, Object, ObjectId, Problem, code};
 
 use crate::source::document::{Declared, Item};
 
-/// The objects in force: of each the last good form.
+/// What files say, and the objects in force because of it: of each the last good form.
+///
+/// What a file says is told with [`Holdings::says`]; only the objects that it names, and named before, are looked at by
+/// the next [`Holdings::reconcile`].
 #[derive(Debug, Default)]
 pub(super) struct Holdings {
-    objects: BTreeMap<ObjectId, Held>,
+    files: HashMap<Arc<Path>, Said>,
+    objects: BTreeMap<ObjectId, Entry>,
+    /// Objects that what was said since the last time may have changed.
+    unsettled: BTreeSet<ObjectId>,
+    /// Objects in force that no file declares: the file that held them cannot be read.
+    kept: BTreeSet<ObjectId>,
+    /// What is wrong with objects that are declared more than once.
+    twice: BTreeMap<ObjectId, Vec<Problem>>,
+}
+
+/// What a file says.
+#[derive(Debug)]
+struct Said {
+    ids: BTreeSet<ObjectId>,
+    /// Part of it could not be read: what it held before and no other file holds now stays.
+    unreadable: bool,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    /// In order of path and place in the file: the first counts.
+    claims: Vec<Claim>,
+    held: Option<Held>,
+}
+
+/// A declaration of an object.
+#[derive(Debug)]
+struct Claim {
+    file: Arc<Path>,
+    location: Option<Location>,
+    /// `None` when there are errors in it.
+    content: Option<Arc<Declared>>,
 }
 
 #[derive(Debug)]
 struct Held {
     content: Arc<Declared>,
-    file: PathBuf,
-}
-
-/// An object that a file declares, as the state keeps it.
-#[derive(Debug)]
-pub(super) struct KeptItem {
-    pub(super) id: ObjectId,
-    pub(super) location: Option<Location>,
-    /// `None` when there are errors in it.
-    pub(super) content: Option<Arc<Declared>>,
-}
-
-impl From<Item> for KeptItem {
-    fn from(item: Item) -> Self {
-        let Item { id, location, content } = item;
-        Self { id, location, content: content.map(Arc::new) }
-    }
-}
-
-/// What a file says, for the purpose of what is in force.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct FileView<'a> {
-    pub(super) path: &'a Path,
-    pub(super) items: &'a [KeptItem],
-    /// Part of it could not be read: what it held before and no other file holds now stays.
-    pub(super) unreadable: bool,
+    file: Arc<Path>,
 }
 
 impl Holdings {
-    /// Brings what is in force in line with the files, which come in order of their paths.
-    pub(super) fn reconcile<'a>(&mut self, files: impl Iterator<Item = FileView<'a>>) -> (Vec<Change>, Vec<Problem>) {
-        let (mut changes, mut problems) = (Vec::new(), Vec::new());
-        let mut declared: BTreeMap<&ObjectId, &KeptItem> = BTreeMap::new();
-        let mut unreadable = BTreeSet::new();
-        for file in files {
-            if file.unreadable {
-                unreadable.insert(file.path);
-            }
-            for item in file.items {
-                if let Some(first) = declared.get(&item.id) {
-                    problems.push(declared_twice(item, first));
-                    continue;
-                }
-                declared.insert(&item.id, item);
-                changes.extend(self.hold(item, file.path));
-            }
+    /// A file says this, and nothing that it said before.
+    pub(super) fn says(&mut self, path: &Path, items: Vec<Item>, unreadable: bool) {
+        self.forget(path);
+        let file: Arc<Path> = path.into();
+        let mut ids = BTreeSet::new();
+        for Item { id, location, content } in items {
+            let claims = &mut self.objects.entry(id.clone()).or_default().claims;
+            let at = claims.partition_point(|claim| *claim.file <= *file);
+            // Nearly every object is declared once: room for more would be most of what a claim takes.
+            claims.reserve_exact(1);
+            claims.insert(at, Claim { file: Arc::clone(&file), location, content: content.map(Arc::new) });
+            self.unsettled.insert(id.clone());
+            ids.insert(id);
         }
-        self.objects.retain(|id, held| {
-            let stays = declared.contains_key(id) || unreadable.contains(held.file.as_path());
-            if !stays {
-                changes.push(Change::Remove(id.clone()));
-            }
-            stays
-        });
-        (changes, problems)
+        self.files.insert(file, Said { ids, unreadable });
     }
 
-    fn hold(&mut self, item: &KeptItem, file: &Path) -> Option<Change> {
-        let held = self.objects.get_mut(&item.id);
-        let Some(content) = &item.content else {
-            // The last good form stays, and now belongs to the file that speaks of the object.
-            if let Some(held) = held {
-                file.clone_into(&mut held.file);
+    /// A file is gone, and says nothing any more.
+    pub(super) fn forget(&mut self, path: &Path) {
+        let Some(said) = self.files.remove(path) else { return };
+        for id in said.ids {
+            if let Some(entry) = self.objects.get_mut(&id) {
+                entry.claims.retain(|claim| *claim.file != *path);
             }
-            return None;
-        };
-        if let Some(held) = held {
-            file.clone_into(&mut held.file);
-            if Arc::ptr_eq(&held.content, content) || is_same(&held.content, content) {
-                return None;
-            }
-            held.content = Arc::clone(content);
-        } else {
-            let held = Held { content: Arc::clone(content), file: file.to_owned() };
-            self.objects.insert(item.id.clone(), held);
+            self.unsettled.insert(id);
         }
-        Some(Declared::clone(content).into_change())
+    }
+
+    /// Brings what is in force in line with what files say: what is set comes first, then what is removed.
+    pub(super) fn reconcile(&mut self) -> Vec<Change> {
+        let mut unsettled = std::mem::take(&mut self.unsettled);
+        unsettled.append(&mut self.kept);
+        let (mut changes, mut removed) = (Vec::new(), Vec::new());
+        for id in unsettled {
+            self.twice.remove(&id);
+            let Some(entry) = self.objects.get_mut(&id) else { continue };
+            if let [first, others @ ..] = entry.claims.as_slice() {
+                if !others.is_empty() {
+                    let problems = others.iter().map(|other| declared_twice(&id, other, first)).collect();
+                    self.twice.insert(id, problems);
+                }
+                changes.extend(hold(&mut entry.held, first));
+                continue;
+            }
+            let unreadable = |held: &Held| self.files.get(&held.file).is_some_and(|said| said.unreadable);
+            if entry.held.as_ref().is_some_and(unreadable) {
+                self.kept.insert(id);
+                continue;
+            }
+            let was_held = entry.held.is_some();
+            self.objects.remove(&id);
+            if was_held {
+                removed.push(Change::Remove(id));
+            }
+        }
+        changes.append(&mut removed);
+        changes
+    }
+
+    /// What is wrong with objects that are declared more than once.
+    pub(super) fn problems(&self) -> impl Iterator<Item = &Problem> {
+        self.twice.values().flatten()
     }
 }
 
-fn declared_twice(item: &KeptItem, first: &KeptItem) -> Problem {
+/// Puts the declaration that counts in force.
+fn hold(held: &mut Option<Held>, claim: &Claim) -> Option<Change> {
+    let Some(content) = &claim.content else {
+        // The last good form stays, and now belongs to the file that speaks of the object.
+        if let Some(held) = held {
+            held.file = Arc::clone(&claim.file);
+        }
+        return None;
+    };
+    let same = held.as_ref().is_some_and(|held| is_same(&held.content, content));
+    *held = Some(Held { content: Arc::clone(content), file: Arc::clone(&claim.file) });
+    (!same).then(|| Declared::clone(content).into_change())
+}
+
+fn declared_twice(id: &ObjectId, claim: &Claim, first: &Claim) -> Problem {
     let first = first.location.as_ref().map(ToString::to_string).unwrap_or_default();
     Problem {
         severity: code::DECLARED_TWICE.severity,
         code: code::DECLARED_TWICE.id,
-        object: item.id.to_string(),
+        object: id.to_string(),
         field: String::new(),
-        location: item.location.clone(),
+        location: claim.location.clone(),
         reason: format!("the object is declared twice, and the one at {first} counts"),
         remedy: "remove one of them".into(),
     }

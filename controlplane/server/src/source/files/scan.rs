@@ -2,11 +2,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{self, Metadata},
+    fs::{self, FileType, Metadata},
     io,
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{FileTypeExt as _, MetadataExt as _},
     path::{Path, PathBuf},
 };
+
+use super::events::Watched;
 
 /// Most files of one source.
 pub const FILES_MAX: usize = 20_000;
@@ -51,23 +53,31 @@ pub(super) struct Scan {
     pub(super) unreadable: Vec<(PathBuf, io::Error)>,
     /// There are more files than are read.
     pub(super) too_many: bool,
+    /// Some file or directory has more than one name.
+    has_links: bool,
     directories: BTreeSet<(u64, u64)>,
     names: usize,
 }
 
 impl Scan {
-    /// Looks at files themselves, and through directories.
-    pub(super) fn of(roots: &[PathBuf]) -> Self {
+    /// Looks at files themselves, and through directories, which are watched from then on.
+    pub(super) fn of(roots: &[PathBuf], watched: &mut Watched) -> Self {
         let mut scan = Self::default();
         for root in roots {
             match fs::metadata(root) {
-                Ok(metadata) if metadata.is_dir() => scan.directory(root, &metadata, 0),
+                Ok(metadata) if metadata.is_dir() => scan.directory(root, &metadata, 0, watched),
                 Ok(metadata) => scan.file(root.clone(), &metadata),
                 Err(error) => scan.unreadable.push((root.clone(), error)),
             }
         }
+        watched.retain_seen();
         scan.apply_limits();
         scan
+    }
+
+    /// Whether each file has one name, all could be looked at, and none was left out.
+    pub(super) fn is_plain(&self) -> bool {
+        !self.has_links && !self.too_many && self.unreadable.is_empty()
     }
 
     /// Whether `path` may still be there, though the scan could not see it.
@@ -75,11 +85,12 @@ impl Scan {
         self.unreadable.iter().any(|(unreadable, _)| path.starts_with(unreadable))
     }
 
-    fn directory(&mut self, path: &Path, metadata: &Metadata, depth: usize) {
+    fn directory(&mut self, path: &Path, metadata: &Metadata, depth: usize, watched: &mut Watched) {
         // Links may lead back to a directory that was seen; each is looked at once.
         if depth > DEPTH_MAX || !self.directories.insert((metadata.dev(), metadata.ino())) {
             return;
         }
+        watched.add(path);
         let entries = match fs::read_dir(path) {
             Ok(entries) => entries,
             Err(error) => return self.unreadable.push((path.to_owned(), error)),
@@ -90,25 +101,35 @@ impl Scan {
                 self.too_many = true;
                 return;
             }
-            // Hidden names are editors' and version control's, and the real directories behind Kubernetes' mounts,
-            // whose files are seen through the links beside them.
-            let name = entry.file_name();
-            if name.as_encoded_bytes().starts_with(b".") {
+            let path = entry.path();
+            if is_hidden(&path) {
                 continue;
             }
-            let path = entry.path();
-            // Follows links; a file that vanishes in between, or a link that leads nowhere, is not there.
+            let is_link = entry.file_type().as_ref().is_ok_and(FileType::is_symlink);
+            self.has_links |= is_link;
+            // Follows links.
             match fs::metadata(&path) {
-                Ok(metadata) if metadata.is_dir() => self.directory(&path, &metadata, depth.saturating_add(1)),
-                Ok(metadata) if metadata.is_file() && is_manifest(&path) => self.file(path, &metadata),
+                Ok(metadata) if metadata.is_dir() => {
+                    self.directory(&path, &metadata, depth.saturating_add(1), watched);
+                }
+                Ok(metadata) if is_manifest(&path) => self.file(path, &metadata),
                 Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    // It has vanished in between, or was never there.
+                    if is_link && is_manifest(&path) {
+                        self.unreadable.push((path, io::Error::other("it is a link that leads nowhere")));
+                    }
+                }
                 Err(error) => self.unreadable.push((path, error)),
             }
         }
     }
 
     fn file(&mut self, path: PathBuf, metadata: &Metadata) {
+        if !metadata.is_file() {
+            return self.unreadable.push((path, not_a_file(metadata)));
+        }
+        self.has_links |= metadata.nlink() > 1;
         self.files.insert(path, Stamp::of(metadata));
     }
 
@@ -127,7 +148,27 @@ impl Scan {
     }
 }
 
-fn is_manifest(path: &Path) -> bool {
+/// Why what is there is not read: whoever reads a pipe or a device may wait for ever.
+pub(super) fn not_a_file(metadata: &Metadata) -> io::Error {
+    let kind = metadata.file_type();
+    let what = if kind.is_fifo() {
+        "a pipe"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "a device"
+    };
+    io::Error::other(format!("it is {what}; write what it gives to a file, and give that"))
+}
+
+/// Whether a file is none of ours by its name: hidden names are editors' and version control's, and the real directories
+/// behind Kubernetes' mounts, whose files are seen through the links beside them.
+pub(super) fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
+/// Whether a file is read, by its name.
+pub(super) fn is_manifest(path: &Path) -> bool {
     path.extension()
         .is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension.eq_ignore_ascii_case(known)))
 }

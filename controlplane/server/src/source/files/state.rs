@@ -2,18 +2,21 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::File,
-    io::{self, Read as _},
+    fs, io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use inotify::EventMask;
 use mesh::model::{Location, Problem, code, code::Code};
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
-    holdings::{FileView, Holdings, KeptItem},
-    scan::{FILE_LEN_MAX, FILES_MAX, Scan, Stamp},
+    batch::{Batch, Dirty, Extent, Stage},
+    events::{Event, Events, Watched},
+    holdings::Holdings,
+    read::read_file,
+    scan::{FILES_MAX, Scan, Stamp, TOTAL_LEN_MAX, is_hidden, is_manifest},
 };
 use crate::source::{
     Settings, Update,
@@ -23,21 +26,6 @@ use crate::source::{
 /// How often all files are looked at again because some changed meanwhile. When they never rest, what was seen last is
 /// taken.
 const LOOKS_MAX: u32 = 20;
-
-/// Which files to read again though they look as before: two edits within a tick of the clock look alike.
-#[derive(Debug, Default)]
-pub(super) struct Dirty {
-    /// These.
-    pub(super) paths: BTreeSet<PathBuf>,
-    /// All.
-    pub(super) all: bool,
-}
-
-impl Dirty {
-    fn holds(&self, path: &Path) -> bool {
-        self.all || self.paths.contains(path)
-    }
-}
 
 /// What a refresh has found.
 #[derive(Debug, Default)]
@@ -51,10 +39,15 @@ pub(super) struct Refreshed {
 pub(super) struct State {
     roots: Vec<PathBuf>,
     settings: Settings,
+    watched: Watched,
     files: BTreeMap<PathBuf, FileState>,
     holdings: Holdings,
+    /// Each file has one name, all could be looked at and none was left out: one that changes can be looked at alone.
+    is_plain: bool,
     /// Problems of directories, not of what files say.
     scan_problems: Vec<Problem>,
+    /// All problems, in order; `None` when they may have changed.
+    problems: Option<Arc<Vec<Problem>>>,
 }
 
 #[derive(Debug)]
@@ -64,38 +57,87 @@ struct FileState {
     hash: Option<u64>,
     /// Of the content that was read: the stamp may be older.
     is_empty: bool,
-    items: Vec<KeptItem>,
     problems: Vec<Problem>,
     unreadable: bool,
 }
 
 impl State {
-    pub(super) fn new(roots: Vec<PathBuf>, settings: Settings) -> Self {
-        Self { roots, settings, files: BTreeMap::new(), holdings: Holdings::default(), scan_problems: Vec::new() }
+    pub(super) fn new(roots: Vec<PathBuf>, settings: Settings, watched: Watched) -> Self {
+        Self {
+            roots,
+            settings,
+            watched,
+            files: BTreeMap::new(),
+            holdings: Holdings::default(),
+            is_plain: false,
+            scan_problems: Vec::new(),
+            problems: None,
+        }
+    }
+
+    /// Adds what has happened until now to `batch`. Gives whether that was anything.
+    pub(super) fn hear(&mut self, events: &mut Events, batch: &mut Batch) -> bool {
+        let mut heard = false;
+        let is_plain = self.is_plain;
+        events.drain(&mut self.watched, |event| {
+            heard |= tell(event, is_plain, batch);
+        });
+        heard
     }
 
     /// Reads what has changed. What is in force stays as it is until [`State::reconcile`].
     ///
-    /// Looking at many files takes a while, and one may change after it was looked at and before another is: a state that
-    /// never was. So all are looked at once more, until nothing has changed meanwhile.
+    /// Looking at a directory takes a while, and one file may change after it was looked at and before another is: a
+    /// state that never was. So all are looked at once more, until nothing has changed meanwhile. When files are looked
+    /// at one by one, nobody but who listens to events can tell: more events, and it must be done again.
     pub(super) fn refresh(&mut self, dirty: &Dirty) -> Refreshed {
-        let broken = |(path, file): (&PathBuf, &FileState)| file.is_broken().then(|| path.clone());
-        let broken_before: BTreeSet<_> = self.files.iter().filter_map(broken).collect();
-        self.read(&Scan::of(&self.roots), dirty);
+        let mut refreshed = Refreshed::default();
+        if dirty.extent == Extent::Files && self.look_at(&dirty.files, &mut refreshed) {
+            return refreshed;
+        }
+        let mut dirty = Some(dirty);
         for _ in 0..LOOKS_MAX {
-            let scan = Scan::of(&self.roots);
-            if self.is_as_read(&scan) {
+            let scan = Scan::of(&self.roots, &mut self.watched);
+            let is_still = dirty.is_none() && self.is_as_read(&scan);
+            self.read(&scan, dirty.take(), &mut refreshed);
+            if is_still {
                 break;
             }
-            self.read(&scan, &Dirty::default());
         }
-        let broken_now = self.files.iter().filter_map(broken);
-        Refreshed { suspicious: broken_now.filter(|path| !broken_before.contains(path)).collect() }
+        refreshed
+    }
+
+    /// How many files there are.
+    pub(super) fn file_count(&self) -> usize {
+        self.files.len()
     }
 
     /// Whether there is nothing in a file, which is how one begins that is being written anew.
     pub(super) fn is_empty(&self, path: &Path) -> bool {
         self.files.get(path).is_some_and(|file| file.is_empty)
+    }
+
+    /// Whether a file looks like half of one.
+    pub(super) fn is_broken(&self, path: &Path) -> bool {
+        self.files.get(path).is_some_and(FileState::is_broken)
+    }
+
+    /// Looks at some files alone. Gives whether that was enough.
+    fn look_at(&mut self, files: &BTreeSet<PathBuf>, refreshed: &mut Refreshed) -> bool {
+        if !self.is_plain {
+            return false;
+        }
+        for path in files {
+            match fs::symlink_metadata(path) {
+                Ok(metadata) if metadata.is_file() && metadata.nlink() == 1 => {
+                    self.look(path, Stamp::of(&metadata), refreshed);
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => self.forget(path),
+                Ok(_) | Err(_) => return false,
+            }
+        }
+        let total: u64 = self.files.values().map(|file| file.stamp.len).fold(0, u64::saturating_add);
+        self.files.len() <= FILES_MAX && total <= TOTAL_LEN_MAX
     }
 
     /// Whether the files are those that were read, unchanged.
@@ -104,53 +146,90 @@ impl State {
             && self.files.keys().all(|path| scan.files.contains_key(path) || scan.is_hidden(path))
     }
 
-    fn read(&mut self, scan: &Scan, dirty: &Dirty) {
-        self.files.retain(|path, _| scan.files.contains_key(path) || scan.is_hidden(path));
+    fn read(&mut self, scan: &Scan, dirty: Option<&Dirty>, refreshed: &mut Refreshed) {
+        let is_gone = |path: &&PathBuf| !scan.files.contains_key(*path) && !scan.is_hidden(path);
+        for path in self.files.keys().filter(is_gone).cloned().collect::<Vec<_>>() {
+            self.forget(&path);
+        }
+        let again =
+            |path| dirty.is_some_and(|dirty| dirty.extent == Extent::Content || dirty.files.contains::<PathBuf>(path));
         for (path, stamp) in &scan.files {
-            let before = self.files.get(path);
-            if before.is_some_and(|before| before.stamp == *stamp) && !dirty.holds(path) {
-                continue;
-            }
-            match read_file(path, stamp.len) {
-                Ok((_, hash)) if before.is_some_and(|before| before.hash == Some(hash)) => {
-                    if let Some(before) = self.files.get_mut(path) {
-                        before.stamp = *stamp;
-                    }
-                }
-                outcome => {
-                    let file = self.parse(path, *stamp, outcome);
-                    self.files.insert(path.clone(), file);
-                }
+            if again(path) || self.files.get(path).is_none_or(|before| before.stamp != *stamp) {
+                self.look(path, *stamp, refreshed);
             }
         }
-        self.scan_problems = scan_problems(scan);
+        self.is_plain = scan.is_plain();
+        let problems = scan_problems(scan);
+        if problems != self.scan_problems {
+            self.scan_problems = problems;
+            self.problems = None;
+        }
     }
 
-    fn parse(&self, path: &Path, stamp: Stamp, outcome: Result<(String, u64), (Code, String)>) -> FileState {
+    /// Reads a file.
+    fn look(&mut self, path: &Path, stamp: Stamp, refreshed: &mut Refreshed) {
+        let outcome = read_file(path, stamp.len);
+        let before = self.files.get_mut(path);
+        if let (Ok((_, hash)), Some(before)) = (&outcome, before)
+            && before.hash == Some(*hash)
+        {
+            before.stamp = stamp;
+            return;
+        }
+        let file = self.take(path, stamp, outcome);
+        let is_broken = file.is_broken();
+        let problems = !file.problems.is_empty();
+        let before = self.files.insert(path.to_owned(), file);
+        if is_broken && !before.as_ref().is_some_and(FileState::is_broken) {
+            refreshed.suspicious.insert(path.to_owned());
+        }
+        if problems || before.is_some_and(|before| !before.problems.is_empty()) {
+            self.problems = None;
+        }
+    }
+
+    /// Takes what a file says.
+    fn take(&mut self, path: &Path, stamp: Stamp, outcome: Result<(String, u64), (Code, String)>) -> FileState {
         let name: Arc<str> = path.to_string_lossy().into();
         match outcome {
             Ok((text, hash)) => {
                 let Reading { items, problems, unreadable } = document::read(&text, &name, &self.settings);
-                let items = items.into_iter().map(KeptItem::from).collect();
-                FileState { stamp, hash: Some(hash), is_empty: text.is_empty(), items, problems, unreadable }
+                self.holdings.says(path, items, unreadable);
+                FileState { stamp, hash: Some(hash), is_empty: text.is_empty(), problems, unreadable }
             }
             Err((code, reason)) => {
+                self.holdings.says(path, Vec::new(), true);
                 let problems = vec![file_problem(code, &name, reason)];
-                FileState { stamp, hash: None, is_empty: false, items: Vec::new(), problems, unreadable: true }
+                FileState { stamp, hash: None, is_empty: false, problems, unreadable: true }
             }
         }
     }
 
+    fn forget(&mut self, path: &Path) {
+        if self.files.remove(path).is_some_and(|file| !file.problems.is_empty()) {
+            self.problems = None;
+        }
+        self.holdings.forget(path);
+    }
+
     /// Brings what is in force in line with what was read.
     pub(super) fn reconcile(&mut self) -> Update {
-        let views =
-            self.files.iter().map(|(path, file)| FileView { path, items: &file.items, unreadable: file.unreadable });
-        let (changes, twice) = self.holdings.reconcile(views);
+        let was_twice = self.holdings.problems().next().is_some();
+        let changes = self.holdings.reconcile();
+        if was_twice || self.holdings.problems().next().is_some() {
+            self.problems = None;
+        }
+        let problems = self.problems.take().unwrap_or_else(|| Arc::new(self.all_problems()));
+        self.problems = Some(Arc::clone(&problems));
+        Update { changes, problems }
+    }
+
+    fn all_problems(&self) -> Vec<Problem> {
         let mut problems = self.scan_problems.clone();
         problems.extend(self.files.values().flat_map(|file| file.problems.iter().cloned()));
-        problems.extend(twice);
+        problems.extend(self.holdings.problems().cloned());
         problems.sort_by(|a, b| (&a.location, a.severity, a.code).cmp(&(&b.location, b.severity, b.code)));
-        Update { changes, problems: Arc::new(problems) }
+        problems
     }
 }
 
@@ -161,25 +240,51 @@ impl FileState {
     }
 }
 
-/// Reads a file, and hashes it.
-fn read_file(path: &Path, len: u64) -> Result<(String, u64), (Code, String)> {
-    if len > FILE_LEN_MAX {
-        return Err((code::FILE_TOO_LARGE, format!("the file has {len} bytes, at most {FILE_LEN_MAX} are read")));
-    }
-    let read = || -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        // The file may have grown since it was looked at.
-        File::open(path)?.take(FILE_LEN_MAX).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let bytes = read().map_err(|error| (code::FILE_UNREADABLE, format!("the file cannot be read: {error}")))?;
-    let hash = xxh3_64(&bytes);
-    match String::from_utf8(bytes) {
-        Ok(text) => Ok((text, hash)),
-        Err(error) => {
-            let valid = error.utf8_error().valid_up_to();
-            Err((code::FILE_UNREADABLE, format!("the file is not UTF-8 text: look at byte {valid}")))
+/// Adds what an event means to `batch`. Gives whether it means anything.
+fn tell(event: Event, is_plain: bool, batch: &mut Batch) -> bool {
+    let (path, mask) = match event {
+        Event::Within { path, mask } => (path, mask),
+        Event::Directory => {
+            batch.all(Extent::Tree);
+            return true;
         }
+        Event::Lost => {
+            batch.all(Extent::Content);
+            return true;
+        }
+    };
+    // What is hidden, or no manifest by its name, counts only if a link leads to it. Then any name may stand for any file.
+    let may_link = || mask.intersects(EventMask::CREATE | EventMask::MOVED_TO) && path.is_symlink();
+    if !is_plain {
+        batch.all(Extent::Tree);
+    }
+    if is_hidden(&path) {
+        return !is_plain;
+    }
+    if mask.contains(EventMask::ISDIR) {
+        batch.all(Extent::Tree);
+        return true;
+    }
+    if !is_manifest(&path) {
+        let links = may_link();
+        if links {
+            batch.all(Extent::Tree);
+        }
+        return links || !is_plain;
+    }
+    batch.file(path, stage(mask));
+    true
+}
+
+fn stage(mask: EventMask) -> Stage {
+    if mask.intersects(EventMask::CLOSE_WRITE | EventMask::MOVED_TO) {
+        Stage::Whole
+    } else if mask.intersects(EventMask::DELETE | EventMask::MOVED_FROM) {
+        Stage::Gone
+    } else if mask.contains(EventMask::ATTRIB) {
+        Stage::Touched
+    } else {
+        Stage::Open
     }
 }
 

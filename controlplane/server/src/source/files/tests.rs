@@ -1,12 +1,15 @@
-//! Edits of every kind come as one update, and what breaks keeps its last good form.
+//! What is read, and what breaks keeps its last good form.
 
-use std::{fs, time::Duration};
+mod moment;
+mod saving;
+
+use std::{fs, os::unix::fs::symlink, process::Command, time::Duration};
 
 use mesh::model::{Change, Severity};
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-use super::*;
+use super::{batch::Batch, *};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -112,69 +115,6 @@ fn text_that_is_not_utf8_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_file_put_in_place_of_another_is_one_change() {
-    let (directory, mut watch) = watching(&[("a.yaml", service("a", 80))]).await;
-    replace(&directory, "a.yaml", &service("a", 81));
-    let update = next(&mut watch).await;
-    assert_eq!(shown(&update), ["set Service default/a"]);
-    silent(&mut watch).await;
-}
-
-#[tokio::test]
-async fn a_file_truncated_and_written_is_one_change() {
-    let (directory, mut watch) = watching(&[("a.yaml", service("a", 80)), ("b.yaml", service("b", 80))]).await;
-    write(&directory, "a.yaml", &service("a", 81));
-    let update = next(&mut watch).await;
-    assert_eq!(shown(&update), ["set Service default/a"]);
-    assert_eq!(errors(&update), Vec::<String>::new());
-    silent(&mut watch).await;
-}
-
-#[test]
-fn a_file_that_looks_half_written_is_looked_at_again_before_it_counts() {
-    let directory = tempfile::tempdir().unwrap();
-    write(&directory, "a.yaml", &service("a", 80));
-    let mut state = State::new(vec![directory.path().to_owned()], Settings::default());
-    let all = || Dirty { all: true, ..Dirty::default() };
-    assert!(state.refresh(&all()).suspicious.is_empty());
-    assert_eq!(shown(&state.reconcile()), ["set Service default/a"]);
-    let path = directory.path().join("a.yaml");
-    for half in ["", "apiVersion: v1\nkind: Service\nmetadata: {name"] {
-        write(&directory, "a.yaml", half);
-        assert_eq!(state.refresh(&all()).suspicious, [path.clone()].into(), "{half:?}");
-        write(&directory, "a.yaml", &service("a", 80));
-        assert!(state.refresh(&all()).suspicious.is_empty());
-        assert_eq!(shown(&state.reconcile()), Vec::<String>::new());
-    }
-    // What is still so when it is looked at again is meant.
-    write(&directory, "a.yaml", "");
-    assert!(!state.refresh(&all()).suspicious.is_empty());
-    assert!(state.refresh(&all()).suspicious.is_empty());
-    assert_eq!(shown(&state.reconcile()), ["remove Service default/a"]);
-}
-
-#[tokio::test]
-async fn many_files_at_once_are_one_change() {
-    let (directory, mut watch) = watching(&[("a.yaml", service("a", 80))]).await;
-    for index in 0..200 {
-        write(&directory, &format!(".aside/s{index:03}.yaml"), &service(&format!("s{index:03}"), 80));
-    }
-    silent(&mut watch).await;
-    fs::rename(directory.path().join(".aside"), directory.path().join("new")).unwrap();
-    let update = next(&mut watch).await;
-    assert_eq!(update.changes.len(), 200);
-}
-
-#[tokio::test]
-async fn a_new_directory_is_watched_too() {
-    let (directory, mut watch) = watching(&[]).await;
-    write(&directory, "new/a.yaml", &service("a", 80));
-    assert_eq!(shown(&next(&mut watch).await), ["set Service default/a"]);
-    write(&directory, "new/a.yaml", &service("a", 81));
-    assert_eq!(shown(&next(&mut watch).await), ["set Service default/a"]);
-}
-
-#[tokio::test]
 async fn a_broken_document_keeps_its_object_and_leaves_the_others() {
     let two = |port: u16, rest: &str| format!("{}---\n{}{rest}", service("a", port), service("b", port));
     let (directory, mut watch) = watching(&[("c.yaml", service("c", 80))]).await;
@@ -208,42 +148,6 @@ async fn a_field_that_is_wrong_keeps_the_object_and_a_file_that_goes_takes_it() 
 }
 
 #[tokio::test]
-async fn an_object_that_moves_to_another_file_stays() {
-    let (directory, mut watch) = watching(&[("a.yaml", service("a", 80))]).await;
-    fs::rename(directory.path().join("a.yaml"), directory.path().join("z.yaml")).unwrap();
-    // Only its place has changed.
-    assert_eq!(shown(&next(&mut watch).await), ["set Service default/a"]);
-    silent(&mut watch).await;
-}
-
-#[tokio::test]
-async fn a_mount_that_kubernetes_swaps_is_one_change() {
-    let directory = tempfile::tempdir().unwrap();
-    let root = directory.path();
-    let version = |name: &str, port| {
-        fs::create_dir(root.join(name)).unwrap();
-        for file in ["a", "b"] {
-            fs::write(root.join(name).join(format!("{file}.yaml")), service(file, port)).unwrap();
-        }
-    };
-    let link = |target: &str| {
-        std::os::unix::fs::symlink(target, root.join("..data_tmp")).unwrap();
-        fs::rename(root.join("..data_tmp"), root.join("..data")).unwrap();
-    };
-    version("..1", 80);
-    link("..1");
-    for file in ["a.yaml", "b.yaml"] {
-        std::os::unix::fs::symlink(format!("..data/{file}"), root.join(file)).unwrap();
-    }
-    let mut watch = watch(root, Settings::default());
-    assert_eq!(next(&mut watch).await.changes.len(), 2);
-    version("..2", 81);
-    link("..2");
-    fs::remove_dir_all(root.join("..1")).unwrap();
-    assert_eq!(shown(&next(&mut watch).await), ["set Service default/a", "set Service default/b"]);
-}
-
-#[tokio::test]
 async fn a_directory_that_is_lost_keeps_all_and_is_found_again() {
     let (directory, mut watch) = watching(&[("a.yaml", service("a", 80))]).await;
     let aside = directory.path().with_extension("aside");
@@ -266,39 +170,20 @@ async fn dropping_the_watch_ends_it() {
 }
 
 #[test]
-fn what_is_seen_of_many_files_was_true_at_one_moment() {
+fn what_is_no_file_is_named_and_not_read() {
     let directory = tempfile::tempdir().unwrap();
-    let root = directory.path().to_owned();
-    // The rest of the names lie between the two that belong together, so that looking takes a while.
-    (0..200).for_each(|number| write(&directory, &format!("m{number}.yaml"), &service(&format!("m{number}"), 80)));
-    let finished = std::sync::atomic::AtomicBool::new(false);
-    std::thread::scope(|threads| {
-        threads.spawn(|| {
-            for _ in 0..300 {
-                // The second is never there without the first.
-                replace(&directory, "first.yaml", &service("first", 80));
-                replace(&directory, "second.yaml", &service("second", 80));
-                // If files never rest, there is no moment to see.
-                std::thread::sleep(Duration::from_millis(5));
-                fs::remove_file(root.join("second.yaml")).unwrap();
-                fs::remove_file(root.join("first.yaml")).unwrap();
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            finished.store(true, std::sync::atomic::Ordering::Relaxed);
-        });
-        let mut state = State::new(vec![root.clone()], Settings::default());
-        let mut seen = std::collections::BTreeSet::new();
-        while !finished.load(std::sync::atomic::Ordering::Relaxed) {
-            state.refresh(&Dirty::default());
-            for change in state.reconcile().changes {
-                match change {
-                    Change::Set(config) => drop(seen.insert(config.id().to_string())),
-                    Change::SetEndpoints(slice) => drop(seen.insert(slice.id.to_string())),
-                    Change::Remove(id) => drop(seen.remove(&id.to_string())),
-                }
-            }
-            let has = |name: &str| seen.iter().any(|id| id.ends_with(&format!("/{name}")));
-            assert!(has("first") || !has("second"), "{seen:?}");
-        }
-    });
+    let path = |name: &str| directory.path().join(name);
+    assert!(Command::new("mkfifo").arg(path("pipe.yaml")).arg(path("pipe")).status().unwrap().success());
+    let _socket = std::os::unix::net::UnixListener::bind(path("socket.json")).unwrap();
+    symlink("nowhere", path("link.yml")).unwrap();
+    symlink("nowhere", path("link")).unwrap();
+    write(&directory, "a.yaml", &service("a", 80));
+    let loaded = load(&[directory.path().to_owned(), path("pipe")], &Settings::default());
+    assert_eq!(shown(&loaded), ["set Service default/a"]);
+    let errors = errors(&loaded);
+    let expected = ["link.yml:1:1", "pipe:1:1", "pipe.yaml:1:1", "socket.json:1:1"];
+    assert_eq!(errors.len(), expected.len(), "{errors:?}");
+    for name in expected {
+        assert!(errors.iter().any(|error| error.contains(name)), "{name}: {errors:?}");
+    }
 }

@@ -1,62 +1,38 @@
 //! Sees that files have changed, waits until they are whole, and sends one update for all of it.
 
-use std::{
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use mesh::model::Problem;
-use notify::{
-    EventKind, RecommendedWatcher, RecursiveMode, Watcher,
-    event::{AccessKind, AccessMode},
-};
-use tokio::{sync::mpsc, task, time};
-use tracing::{debug, warn};
+use tokio::{sync::mpsc, task, time, time::Instant};
+use tracing::debug;
 
-use super::state::{Dirty, Refreshed, State};
+use super::{
+    batch::{Batch, Dirty, Extent, QUIET, QUIET_MAX, Stage},
+    events::Events,
+    state::{Refreshed, State},
+};
 use crate::source::{Settings, Update};
 
-/// Files are whole when nothing has happened for so long.
-const QUIET: Duration = Duration::from_millis(40);
-/// But nobody waits longer than this for quiet.
-const QUIET_MAX: Duration = Duration::from_millis(500);
 /// A file that looks half written is looked at again after this.
 const SETTLE: Duration = Duration::from_millis(100);
 /// How often that is done before what was seen is taken as it is.
 const SETTLES_MAX: u32 = 5;
 /// How often files are looked at without being told, for changes that no event comes for.
 const POLL: Duration = Duration::from_secs(2);
-/// Most paths that wait to be looked at; when there are more, all files are.
-const PATHS_MAX: usize = 4096;
+/// How often files are looked at again because some changed meanwhile. When they never rest, what was seen last is
+/// taken.
+const LOOKS_MAX: u32 = 20;
 
 /// Watches until nobody takes updates any more.
 pub(super) async fn run(directory: PathBuf, settings: Settings, updates: mpsc::Sender<Update>) {
-    // Watching begins before the first look, so that nothing falls between.
-    let mut events = Events::new(&directory);
-    let mut state = State::new(vec![directory.clone()], settings);
-    let mut dirty = Dirty::default();
+    let (events, watched) = Events::new();
+    let state = State::new(vec![directory], settings, watched);
+    let mut watcher = Watcher { events, state: Some(state), batch: Batch::default(), last: None };
     let mut published: Option<Arc<Vec<Problem>>> = None;
+    watcher.batch.all(Extent::Tree);
+    let (mut deadline, mut poll) = (Instant::now(), Instant::now() + POLL);
     loop {
-        let mut refreshed;
-        (state, refreshed) = refresh(state, dirty).await;
-        // Another file may look half written by then, and one that is empty may stay so on a busy machine.
-        for _ in 0..SETTLES_MAX {
-            if refreshed.suspicious.is_empty() {
-                break;
-            }
-            debug!(files = refreshed.suspicious.len(), "files look half written, looking again");
-            time::sleep(SETTLE).await;
-            let again = Dirty { paths: refreshed.suspicious.clone(), all: false };
-            let waited_for = refreshed.suspicious;
-            (state, refreshed) = refresh(state, again).await;
-            refreshed.suspicious.extend(waited_for.into_iter().filter(|path| state.is_empty(path)));
-        }
-        let update = state.reconcile();
+        let Some(update) = watcher.look(deadline).await else { return };
         if published.as_ref() != Some(&update.problems) || !update.changes.is_empty() {
             published = Some(Arc::clone(&update.problems));
             if updates.send(update).await.is_err() {
@@ -65,125 +41,117 @@ pub(super) async fn run(directory: PathBuf, settings: Settings, updates: mpsc::S
         }
         tokio::select! {
             () = updates.closed() => return,
-            first = events.first() => dirty = events.until_quiet(first).await,
-            () = time::sleep(POLL) => {
-                events.renew(&directory);
-                dirty = Dirty::default();
+            () = watcher.first() => deadline = Instant::now() + QUIET_MAX,
+            () = time::sleep_until(poll) => {
+                watcher.batch.all(Extent::Tree);
+                deadline = Instant::now();
+                poll = deadline + POLL;
             }
         }
     }
 }
 
-/// Reads files on a thread that may block.
-async fn refresh(mut state: State, dirty: Dirty) -> (State, Refreshed) {
-    let work = task::spawn_blocking(move || {
-        let refreshed = state.refresh(&dirty);
-        (state, refreshed)
-    });
-    match work.await {
-        Ok(done) => done,
-        // The runtime is shutting down, or reading has a bug: there is nothing to go on with.
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(_) => std::future::pending().await,
-    }
+struct Watcher {
+    events: Events,
+    /// `None` while a thread reads files, and when reading has ended with the runtime.
+    state: Option<State>,
+    /// What has happened and was not looked at.
+    batch: Batch,
+    /// When something happened last.
+    last: Option<Instant>,
 }
 
-/// What the operating system tells of the directory.
-struct Events {
-    paths: mpsc::Receiver<PathBuf>,
-    sender: mpsc::Sender<PathBuf>,
-    overflow: Arc<AtomicBool>,
-    watcher: Option<RecommendedWatcher>,
-    /// The directory that is watched, by device and inode: its name may come to mean another one.
-    watched: Option<(u64, u64)>,
-}
-
-impl Events {
-    fn new(directory: &Path) -> Self {
-        let (sender, paths) = mpsc::channel(PATHS_MAX);
-        let mut events = Self { paths, sender, overflow: Arc::default(), watcher: None, watched: None };
-        events.renew(directory);
-        events
-    }
-
-    /// Watches the directory anew if its name means another one than before. Without a watch, polling goes on.
-    fn renew(&mut self, directory: &Path) {
-        let found = std::fs::metadata(directory).ok().map(|metadata| (metadata.dev(), metadata.ino()));
-        if found == self.watched {
-            return;
-        }
-        self.watched = found;
-        self.watcher = None;
-        if found.is_none() {
-            return;
-        }
-        match self.watcher(directory) {
-            Ok(watcher) => self.watcher = Some(watcher),
-            Err(error) => warn!(%error, directory = %directory.display(), "cannot watch, looking every 2 s instead"),
-        }
-    }
-
-    fn watcher(&self, directory: &Path) -> notify::Result<RecommendedWatcher> {
-        let (sender, overflow) = (self.sender.clone(), Arc::clone(&self.overflow));
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            let (paths, lost) = match event {
-                Ok(event) if !is_edit(event.kind) => return,
-                Ok(event) => {
-                    let lost = event.need_rescan();
-                    (event.paths, lost)
-                }
-                Err(error) => (error.paths, true),
-            };
-            if lost {
-                overflow.store(true, Ordering::Release);
+impl Watcher {
+    /// Looks at what has happened, once it is whole, until nothing happens meanwhile: what is seen then was true at one
+    /// moment. `None` when the runtime ends.
+    async fn look(&mut self, deadline: Instant) -> Option<Update> {
+        let mut suspicious = self.look_until_still(deadline).await?.suspicious;
+        // Another file may look half written by then, and one that is empty may stay so on a busy machine.
+        for _ in 0..SETTLES_MAX {
+            if suspicious.is_empty() {
+                break;
             }
-            // An empty path wakes the other side when there is nothing to name.
-            let none = paths.is_empty();
-            for path in paths.into_iter().chain(none.then(PathBuf::new)) {
-                if sender.try_send(path).is_err() {
-                    overflow.store(true, Ordering::Release);
-                }
+            debug!(files = suspicious.len(), "files look half written, looking again");
+            time::sleep(SETTLE).await;
+            self.drain();
+            for path in &suspicious {
+                self.batch.file(path.clone(), Stage::Touched);
             }
-        })?;
-        watcher.watch(directory, RecursiveMode::Recursive)?;
-        Ok(watcher)
+            let refreshed = self.look_until_still(Instant::now() + QUIET_MAX).await?;
+            let state = self.state.as_ref()?;
+            suspicious.retain(|path| state.is_empty(path));
+            suspicious.extend(refreshed.suspicious);
+        }
+        Some(self.state.as_mut()?.reconcile())
     }
 
-    /// The next path that was written to.
+    async fn look_until_still(&mut self, deadline: Instant) -> Option<Refreshed> {
+        let mut all = Refreshed::default();
+        for _ in 0..LOOKS_MAX {
+            self.until_whole(deadline).await;
+            let dirty = self.batch.take();
+            let refreshed = self.refresh(dirty).await?;
+            all.suspicious.extend(refreshed.suspicious);
+            self.drain();
+            if self.batch.is_empty() {
+                break;
+            }
+        }
+        let state = self.state.as_ref()?;
+        all.suspicious.retain(|path| state.is_broken(path));
+        Some(all)
+    }
+
+    /// Reads files on a thread that may block.
+    async fn refresh(&mut self, dirty: Dirty) -> Option<Refreshed> {
+        let mut state = self.state.take()?;
+        let work = task::spawn_blocking(move || {
+            let refreshed = state.refresh(&dirty);
+            (state, refreshed)
+        });
+        match work.await {
+            Ok((state, refreshed)) => {
+                self.state = Some(state);
+                Some(refreshed)
+            }
+            // Reading has a bug: there is nothing to go on with.
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => None,
+        }
+    }
+
+    /// Waits until something happens.
     ///
     /// May be cancelled without loss.
-    async fn first(&mut self) -> PathBuf {
-        match self.paths.recv().await {
-            Some(path) => path,
-            // A sender is kept here, so that the channel never ends.
-            None => std::future::pending().await,
+    async fn first(&mut self) {
+        while self.batch.is_empty() {
+            self.events.wait().await;
+            self.drain();
         }
     }
 
-    /// All that was written to until nothing has been for [`QUIET`], or [`QUIET_MAX`] has passed.
-    async fn until_quiet(&mut self, first: PathBuf) -> Dirty {
-        let mut dirty = Dirty { paths: [first].into(), all: false };
-        let deadline = time::Instant::now() + QUIET_MAX;
-        while time::Instant::now() < deadline {
-            let quiet = (time::Instant::now() + QUIET).min(deadline);
-            match time::timeout_at(quiet, self.paths.recv()).await {
-                Ok(Some(_)) if dirty.paths.len() >= PATHS_MAX => dirty.all = true,
-                Ok(Some(path)) => {
-                    dirty.paths.insert(path);
-                }
-                Ok(None) | Err(_) => break,
+    /// Waits until nothing more happens for as long as what has happened needs, but not beyond `deadline`.
+    async fn until_whole(&mut self, deadline: Instant) {
+        while let Some(last) = self.last {
+            let rested = (last + self.batch.rest()).min(deadline);
+            if rested <= Instant::now() || time::timeout_at(rested, self.events.wait()).await.is_err() {
+                break;
             }
+            self.drain();
         }
-        dirty.all |= self.overflow.swap(false, Ordering::AcqRel);
-        dirty
     }
-}
 
-/// Whether something may have been written. Opening and reading are told too, and are our own doing.
-fn is_edit(kind: EventKind) -> bool {
-    match kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
-        EventKind::Access(_) => false,
-        EventKind::Any | EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_) | EventKind::Other => true,
+    /// Takes in all that has happened until now.
+    fn drain(&mut self) {
+        let Some(state) = &mut self.state else { return };
+        let begins = self.batch.is_empty();
+        if !state.hear(&mut self.events, &mut self.batch) {
+            return;
+        }
+        let now = Instant::now();
+        let before = self.last.replace(now);
+        if begins {
+            self.batch.follows = before.is_some_and(|before| now.duration_since(before) < QUIET);
+        }
     }
 }

@@ -15,6 +15,8 @@ pub enum Shape {
         /// The values allowed.
         allowed: Vec<String>,
     },
+    /// A duration, as text.
+    Duration,
     /// A whole number.
     Integer {
         /// The least one.
@@ -45,6 +47,7 @@ impl Shape {
         match self {
             Self::Any | Self::Named(_) => "anything",
             Self::Text { .. } => "text",
+            Self::Duration => "a duration",
             Self::Integer { .. } => "a whole number",
             Self::Number => "a number",
             Self::Boolean => "true or false",
@@ -160,6 +163,7 @@ fn read(schema: &Json) -> Shape {
         return Shape::Text { allowed: texts(object) };
     }
     match type_of(object) {
+        Some("string") if object.get("format").and_then(Json::as_str) == Some("duration") => Shape::Duration,
         Some("string") => Shape::Text { allowed: Vec::new() },
         Some("integer") => read_integer(object),
         Some("number") => Shape::Number,

@@ -81,13 +81,17 @@ fn fits(schema: &Schema, fields: &Fields, key: &str, value: &Node) -> bool {
 fn could_be(shape: &Shape, value: &Node) -> bool {
     match (shape, &value.value) {
         (Shape::Any | Shape::Named(_), _) | (_, Value::Null) => true,
-        (Shape::Text { .. } | Shape::IntegerOrText, Value::Text(_) | Value::Number(_) | Value::Bool(_))
+        (
+            Shape::Text { .. } | Shape::Duration | Shape::IntegerOrText,
+            Value::Text(_) | Value::Number(_) | Value::Bool(_),
+        )
         | (Shape::Integer { .. } | Shape::Number, Value::Number(_) | Value::Text(_))
         | (Shape::Boolean, Value::Bool(_) | Value::Text(_))
         | (Shape::List(_), _)
         | (Shape::Map(_) | Shape::Object(_), Value::Map(_)) => true,
         (
             Shape::Text { .. }
+            | Shape::Duration
             | Shape::IntegerOrText
             | Shape::Integer { .. }
             | Shape::Number

@@ -84,7 +84,7 @@ fn wrong_types_and_values_are_named() {
     for expected in [
         "MS0202 metadata.labels.v: expected text, found the number 1; write it in quotes: \"1\" [1]",
         "MS0202 spec.hosts: expected a list, found the text \"a\"; write it as an item of a list, behind `- ` [3]",
-        "MS0202 spec.http[0].timeout: expected text, found the number 5; write it in quotes: \"5\" [5]",
+        "MS0202 spec.http[0].timeout: expected a duration, found the number 5; say the unit: 5s [5]",
         "MS0202 spec.http[0].match: expected a list, found a mapping; write it as an item of a list, behind `- ` [6]",
         "MS0202 spec.http[0].retries.attempts: expected a whole number, found the text \"3\"; remove the quotes [8]",
         "MS0203 spec.http[0].redirect.derivePort: \"FROM_REQUESTPORT\" is not one of the values allowed; did you mean FROM_REQUEST_PORT? [9]",

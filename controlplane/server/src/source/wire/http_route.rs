@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Percent, StringMatch, virtual_service::Destination};
+use super::{DurationText, Percent, StringMatch, virtual_service::Destination};
 
 /// A rule for HTTP: when it holds, and what then happens.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
@@ -28,7 +28,7 @@ pub struct HttpRoute {
     /// What is rewritten before the request goes on.
     pub rewrite: Option<HttpRewrite>,
     /// How long the whole request may take, retries included: `0.5s`. Not given, or `0s`, it is without end.
-    pub timeout: Option<String>,
+    pub timeout: Option<DurationText>,
     /// When and how often a failed request is tried again.
     pub retries: Option<HttpRetry>,
     /// Faults that are injected.
@@ -217,7 +217,7 @@ pub struct HttpRetry {
     /// How often; 0 turns retries off.
     pub attempts: Option<i32>,
     /// How long each try may take; at least 1ms.
-    pub per_try_timeout: Option<String>,
+    pub per_try_timeout: Option<DurationText>,
     /// Conditions, separated by commas: Envoy's names, or status codes.
     pub retry_on: Option<String>,
     /// Whether endpoints in other localities are tried too.
@@ -225,7 +225,7 @@ pub struct HttpRetry {
     /// Whether endpoints that have failed are avoided; they are, when not given.
     pub retry_ignore_previous_hosts: Option<bool>,
     /// How long to wait before the first retry; later ones wait longer.
-    pub backoff: Option<String>,
+    pub backoff: Option<DurationText>,
 }
 
 /// Faults that are injected.
@@ -245,9 +245,9 @@ pub struct FaultDelay {
     /// Deprecated: the share of requests, as a whole percentage.
     pub percent: Option<i32>,
     /// How long; at least 1ms.
-    pub fixed_delay: Option<String>,
+    pub fixed_delay: Option<DurationText>,
     /// Has no meaning.
-    pub exponential_delay: Option<String>,
+    pub exponential_delay: Option<DurationText>,
     /// The share of requests; without it no request is delayed.
     pub percentage: Option<Percent>,
 }
@@ -296,7 +296,7 @@ pub struct CorsPolicy {
     #[serde(default)]
     pub expose_headers: Vec<String>,
     /// How long the answer to a preflight may be remembered.
-    pub max_age: Option<String>,
+    pub max_age: Option<DurationText>,
     /// Whether they may send credentials.
     pub allow_credentials: Option<bool>,
     /// What happens to preflights of other origins.

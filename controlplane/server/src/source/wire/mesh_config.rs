@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
+    DurationText,
     http_route::HttpRetry,
     sidecar::OutboundTrafficPolicy,
     traffic_policy::{H2UpgradePolicy, LocalityLbSetting, TcpKeepalive},
@@ -34,11 +35,11 @@ pub struct MeshConfig {
     /// Text or JSON.
     pub access_log_encoding: Option<AccessLogEncoding>,
     /// How long a TCP connect may take.
-    pub connect_timeout: Option<String>,
+    pub connect_timeout: Option<DurationText>,
     /// How often names are resolved.
-    pub dns_refresh_rate: Option<String>,
+    pub dns_refresh_rate: Option<DurationText>,
     /// How long to wait for the first bytes of a connection on a port without a protocol; `0s` waits for ever.
-    pub protocol_detection_timeout: Option<String>,
+    pub protocol_detection_timeout: Option<DurationText>,
     /// Who can see services that say nothing.
     #[serde(default)]
     pub default_service_export_to: Vec<String>,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Percent, PortSelector};
+use super::{DurationText, Percent, PortSelector};
 
 /// How traffic to a destination is handled.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
@@ -59,7 +59,7 @@ pub struct LoadBalancerSettings {
     /// Zone-aware routing by the proxy itself.
     pub zone_aware_lb_setting: Option<ZoneAwareLbSetting>,
     /// Deprecated: how long a new endpoint is warmed up.
-    pub warmup_duration_secs: Option<String>,
+    pub warmup_duration_secs: Option<DurationText>,
     /// A new endpoint gets its share by and by.
     pub warmup: Option<WarmupConfiguration>,
 }
@@ -111,7 +111,7 @@ pub struct HttpCookie {
     /// The path that it is set for.
     pub path: Option<String>,
     /// How long it lives. Given, the cookie is made for callers without one; `0s` makes one for the session.
-    pub ttl: Option<String>,
+    pub ttl: Option<DurationText>,
     /// Attributes that it is made with.
     #[serde(default)]
     pub attributes: Vec<CookieAttribute>,
@@ -202,7 +202,7 @@ pub struct ZoneAwareLbSetting {
 #[serde(rename_all = "camelCase")]
 pub struct WarmupConfiguration {
     /// How long it takes.
-    pub duration: Option<String>,
+    pub duration: Option<DurationText>,
     /// The share at the start, in percent of the full one.
     pub minimum_percent: Option<f64>,
     /// How steep: 1 is linear.
@@ -226,13 +226,13 @@ pub struct TcpSettings {
     /// Connections at most.
     pub max_connections: Option<i32>,
     /// How long a connect may take; at least 1ms.
-    pub connect_timeout: Option<String>,
+    pub connect_timeout: Option<DurationText>,
     /// Keep-alive of connections.
     pub tcp_keepalive: Option<TcpKeepalive>,
     /// How long a connection may live.
-    pub max_connection_duration: Option<String>,
+    pub max_connection_duration: Option<DurationText>,
     /// How long a connection may be idle.
-    pub idle_timeout: Option<String>,
+    pub idle_timeout: Option<DurationText>,
 }
 
 /// TCP keep-alive.
@@ -242,9 +242,9 @@ pub struct TcpKeepalive {
     /// Probes without an answer before the connection counts as lost.
     pub probes: Option<u32>,
     /// How long idle before the first probe.
-    pub time: Option<String>,
+    pub time: Option<DurationText>,
     /// How long between probes.
-    pub interval: Option<String>,
+    pub interval: Option<DurationText>,
 }
 
 /// Limits of requests.
@@ -260,7 +260,7 @@ pub struct HttpSettings {
     /// Retries under way at most.
     pub max_retries: Option<i32>,
     /// How long a connection may be idle.
-    pub idle_timeout: Option<String>,
+    pub idle_timeout: Option<DurationText>,
     /// Whether HTTP/1.1 is carried over HTTP/2.
     pub h2_upgrade_policy: Option<H2UpgradePolicy>,
     /// Speak upstream what the caller speaks.
@@ -288,9 +288,9 @@ pub enum H2UpgradePolicy {
 #[serde(rename_all = "camelCase")]
 pub struct Http2KeepAlive {
     /// How long between pings.
-    pub interval: Option<String>,
+    pub interval: Option<DurationText>,
     /// How long to wait for the answer.
-    pub timeout: Option<String>,
+    pub timeout: Option<DurationText>,
 }
 
 /// When an endpoint is set aside.
@@ -309,9 +309,9 @@ pub struct OutlierDetection {
     #[serde(rename = "consecutive5xxErrors")]
     pub consecutive_5xx_errors: Option<u32>,
     /// How often endpoints are looked at; at least 1ms.
-    pub interval: Option<String>,
+    pub interval: Option<DurationText>,
     /// How long an endpoint is set aside the first time.
-    pub base_ejection_time: Option<String>,
+    pub base_ejection_time: Option<DurationText>,
     /// How many endpoints may be set aside, in percent.
     pub max_ejection_percent: Option<i32>,
     /// Below this share of healthy endpoints, in percent, all are used.
@@ -398,5 +398,5 @@ pub struct RetryBudget {
     /// Retries that may be under way in any case; 3 when not given.
     pub min_retry_concurrency: Option<u32>,
     /// The time over which requests are counted.
-    pub budget_interval: Option<String>,
+    pub budget_interval: Option<DurationText>,
 }

@@ -255,7 +255,8 @@ fn hashing_of_a_destination_is_a_policy_of_the_route() {
         );
     let host = compiled(&mesh);
     assert_eq!(forwarding(&host.message.routes[0]).hash_policy.len(), 1, "once for two subsets");
-    assert!(host.provenance.iter().any(|origin| origin.object.to_string() == "DestinationRule default/reviews"));
+    let rule = host.provenance.iter().find(|origin| origin.object.to_string() == "DestinationRule default/reviews");
+    assert_eq!(&*rule.unwrap().field, "spec.trafficPolicy.loadBalancer");
     let plain = Mesh::new().service(fixture::service("reviews").port(9080, "http").hashed(HashKey::SourceIp));
     assert_eq!(forwarding(&compiled(&plain).message.routes[0]).hash_policy.len(), 1);
 }

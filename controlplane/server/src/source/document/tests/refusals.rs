@@ -125,6 +125,8 @@ fn of_resilience() {
         ("timeout: 5 s", "MS0402", ".timeout"),
         ("timeout: '5'", "MS0402", ".timeout"),
         ("timeout: 5", "MS0202", ".timeout"),
+        ("timeout: 1.5ms", "MS0402", ".timeout"),
+        ("retries: {attempts: 1, perTryTimeout: 500us}", "MS0402", ".retries.perTryTimeout"),
         ("retries: {attempts: -1}", "MS0411", ".retries.attempts"),
         ("retries: {attempts: 1, retryOn: '5xx,gatewayerror'}", "MS0203", ".retries.retryOn"),
         ("retries: {attempts: 1, backoff: 0s}", "MS0402", ".retries.backoff"),
@@ -181,6 +183,49 @@ fn of_destination_rules() {
             "MS0411",
             "spec.trafficPolicy.loadBalancer.consistentHash.maglev.tableSize",
         ),
+        (
+            "trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true, maglev: {tableSize: 5000017}}}}",
+            "MS0411",
+            "spec.trafficPolicy.loadBalancer.consistentHash.maglev.tableSize",
+        ),
+        (
+            "trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true, ringHash: {minimumRingSize: 8388609}}}}",
+            "MS0411",
+            "spec.trafficPolicy.loadBalancer.consistentHash.ringHash.minimumRingSize",
+        ),
+        (
+            "trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true, minimumRingSize: 8388609}}}",
+            "MS0411",
+            "spec.trafficPolicy.loadBalancer.consistentHash.minimumRingSize",
+        ),
+        (
+            "trafficPolicy: {loadBalancer: {simple: RANDOM, warmup: {duration: 1s}}}",
+            "MS0614",
+            "spec.trafficPolicy.loadBalancer.warmup",
+        ),
+        (
+            "trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true}, warmupDurationSecs: 1s}}",
+            "MS0614",
+            "spec.trafficPolicy.loadBalancer.warmupDurationSecs",
+        ),
+        (
+            "trafficPolicy: {connectionPool: {tcp: {tcpKeepalive: {probes: 128}}}}",
+            "MS0615",
+            "spec.trafficPolicy.connectionPool.tcp.tcpKeepalive.probes",
+        ),
+        (
+            "trafficPolicy: {connectionPool: {tcp: {tcpKeepalive: {time: 32768s}}}}",
+            "MS0615",
+            "spec.trafficPolicy.connectionPool.tcp.tcpKeepalive.time",
+        ),
+        (
+            "trafficPolicy: {connectionPool: {tcp: {tcpKeepalive: {interval: 10h}}}}",
+            "MS0615",
+            "spec.trafficPolicy.connectionPool.tcp.tcpKeepalive.interval",
+        ),
+        ("trafficPolicy: {tls: {mode: MUTUAL, clientCertificate: /a}}", "MS0204", "spec.trafficPolicy.tls.privateKey"),
+        ("trafficPolicy: {tls: {mode: MUTUAL, privateKey: /a}}", "MS0204", "spec.trafficPolicy.tls.clientCertificate"),
+        ("trafficPolicy: {tls: {mode: MUTUAL, credentialName: a}}", "MS0306", "spec.trafficPolicy.tls.credentialName"),
         (
             "trafficPolicy: {loadBalancer: {localityLbSetting: {distribute: [{from: a, to: {b: 50}}]}}}",
             "MS0406",

@@ -1,0 +1,39 @@
+//! Values that several commands take: what is wrong with one is wrong usage, and is said before anything begins.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use mesh::model::Hostname;
+
+/// An address of this machine: whoever reaches the plain-text ports reads the whole mesh.
+pub(crate) fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address = address(text)?;
+    if address.ip().is_loopback() {
+        return Ok(address);
+    }
+    let remedy = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port());
+    Err(format!("files are served in plain text, to this machine only; give a loopback address, as {remedy}"))
+}
+
+/// An address and port.
+pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "write IP:PORT, as in 127.0.0.1:15014 or [::1]:15014".to_owned())
+}
+
+/// The DNS domain of a cluster.
+pub(super) fn domain(text: &str) -> Result<String, String> {
+    match Hostname::parse(text) {
+        Ok(host) if !host.is_wildcard() => Ok(host.to_string()),
+        Ok(_) | Err(_) => Err("not the name of a domain; write one such as cluster.local".into()),
+    }
+}
+
+/// The name of a proxy or Pod: what names of Kubernetes and node ids are made of, and so nothing that would mean
+/// something in a URL.
+pub(super) fn proxy(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '~' | ':');
+    if !text.is_empty() && text.chars().all(plain) {
+        Ok(text.to_owned())
+    } else {
+        Err("write NAME.NAMESPACE, as in reviews-v1.default".into())
+    }
+}
