@@ -271,7 +271,6 @@ fn a_refusal_says_what_why_and_how_to_mend_it() {
         ),
         (&["analyze", directory, "--domain", "a b"], 2, &["--domain", "'a b'", "cluster.local"]),
         (&["analyze", directory, "--domain", ""], 2, &["--domain", "cluster.local"]),
-        (&["serve"], 2, &["--config-dir <DIR>"]),
         (&["serve", "--config-dir", directory, "--log-level", ""], 2, &["--log-level", "debug"]),
         (&["serve", "--config-dir", directory, "--xds-address", "here"], 2, &["--xds-address", "IP:PORT"]),
         (&["serve", "--config-dir", directory, "--log-level", "loud"], 2, &["'loud'", "debug"]),
