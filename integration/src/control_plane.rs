@@ -1,7 +1,8 @@
-//! The control plane as a process, and the directory of YAML that it serves.
+//! The control plane as a process, and the directory of YAML or the cluster that it serves.
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
@@ -90,7 +91,7 @@ impl ConfigDir {
 #[derive(Debug)]
 pub struct ControlPlane {
     process: Option<Process>,
-    config: ConfigDir,
+    source: [OsString; 2],
     xds: SocketAddr,
     http: SocketAddr,
     log: PathBuf,
@@ -99,8 +100,18 @@ pub struct ControlPlane {
 impl ControlPlane {
     /// A control plane on `config` with its log in `directory`, not running until [`ControlPlane::restart`].
     #[must_use]
-    pub fn new(config: ConfigDir, xds: SocketAddr, http: SocketAddr, directory: &Path) -> Self {
-        Self { process: None, config, xds, http, log: directory.join("mainsheet.log") }
+    pub fn new(config: &ConfigDir, xds: SocketAddr, http: SocketAddr, directory: &Path) -> Self {
+        Self::of("--config-dir", config.path(), xds, http, directory)
+    }
+
+    /// The same, on the cluster that a kubeconfig file leads to.
+    #[must_use]
+    pub fn of_cluster(kubeconfig: &Path, xds: SocketAddr, http: SocketAddr, directory: &Path) -> Self {
+        Self::of("--kubeconfig", kubeconfig, xds, http, directory)
+    }
+
+    fn of(flag: &str, source: &Path, xds: SocketAddr, http: SocketAddr, directory: &Path) -> Self {
+        Self { process: None, source: [flag.into(), source.into()], xds, http, log: directory.join("mainsheet.log") }
     }
 
     /// Where Envoys connect to.
@@ -115,28 +126,48 @@ impl ControlPlane {
         self.http
     }
 
-    /// Its files.
-    #[must_use]
-    pub fn config(&self) -> &ConfigDir {
-        &self.config
-    }
-
     /// Ends it as a crash would (SIGKILL).
     pub fn kill(&mut self) {
         self.process = None;
     }
 
-    /// Starts it, after ending it if it runs, with the same addresses and files, and waits until it serves.
+    /// The process, if it runs.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn process(&mut self) -> Result<&mut Process> {
+        self.process.as_mut().context("the control plane does not run")
+    }
+
+    /// Starts it, after ending it if it runs, with the same addresses and source. It is not ready yet.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start(&mut self) -> Result<()> {
+        self.kill();
+        let mut command = Command::new(Program::ControlPlane.find()?);
+        command.arg("serve").args(&self.source);
+        command.args(["--xds-address", &self.xds.to_string(), "--http-address", &self.http.to_string()]);
+        self.process = Some(Process::start("mainsheet", &mut command, &self.log)?);
+        Ok(())
+    }
+
+    /// The same, and waits until it serves.
     ///
     /// # Errors
     /// It ended, or it is not ready in time.
     pub async fn restart(&mut self) -> Result<()> {
-        self.kill();
-        let mut command = Command::new(Program::ControlPlane.find()?);
-        command.arg("serve").arg("--config-dir").arg(self.config.path());
-        command.args(["--xds-address", &self.xds.to_string(), "--http-address", &self.http.to_string()]);
-        let process = self.process.insert(Process::start("mainsheet", &mut command, &self.log)?);
+        self.start()?;
+        self.ready().await
+    }
+
+    /// Waits until it serves.
+    ///
+    /// # Errors
+    /// It ended, or it is not ready in time.
+    pub async fn ready(&mut self) -> Result<()> {
         let http = self.http;
+        let process = self.process()?;
         let probe = wait::until("the control plane to be ready", async || {
             if process.ended()?.is_some() {
                 return Ok(Err(process.log_tail()));

@@ -29,6 +29,7 @@ pub struct Mesh {
     apps: BTreeMap<String, App>,
     services: BTreeMap<String, Service>,
     control_plane: ControlPlane,
+    config: ConfigDir,
     home: Loopback,
     directory: TempDir,
 }
@@ -61,12 +62,13 @@ impl Mesh {
         }
         let home = Loopback::claim()?;
         let (xds, http) = (home.at(XDS_PORT), home.at(HTTP_PORT));
-        let control_plane = ControlPlane::new(config, xds, http, directory.path());
+        let control_plane = ControlPlane::new(&config, xds, http, directory.path());
         Ok(Self {
             callers: Vec::new(),
             apps: BTreeMap::new(),
             services: BTreeMap::new(),
             control_plane,
+            config,
             home,
             directory,
         })
@@ -159,7 +161,7 @@ impl Mesh {
     /// The files that the control plane reads.
     #[must_use]
     pub fn config(&self) -> &ConfigDir {
-        self.control_plane.config()
+        &self.config
     }
 
     /// Writes a file of configuration.

@@ -27,7 +27,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve the mesh in a directory to its proxies, and follow every change of the files
+    /// Serve the mesh of a directory or a cluster to its proxies, and follow every change
     Serve(serve::Args),
     /// Print what a proxy would be sent, without serving anything
     Compile(compile::Args),

@@ -9,7 +9,7 @@ mod process;
 use std::{
     collections::BTreeSet,
     sync::{Mutex, PoisonError, atomic::AtomicU64},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use prometheus_client::{
@@ -53,6 +53,8 @@ pub struct Metrics {
     change_to_ack: Family<Label, Histogram, fn() -> Histogram>,
     refused_streams: Family<Label, Counter>,
     unserved_types: Counter,
+    watch_answers: Family<Label, Gauge>,
+    watch_failures: Family<Label, Counter>,
     pub pilot_proxy_convergence_time: Histogram,
     pub pilot_xds_push_time: Histogram,
     pub pilot_xds_send_time: Histogram,
@@ -122,6 +124,16 @@ impl Metrics {
                 "Streams and connections refused or broken off",
             ),
             unserved_types: registered(&mut r, "mainsheet_unserved_types", "Requests for a type that is not served"),
+            watch_answers: family(
+                &mut r,
+                "mainsheet_watch_last_answer_timestamp_seconds",
+                "When the API server last answered a list or watch, in seconds since 1970; a watch is renewed every 30 s",
+            ),
+            watch_failures: family(
+                &mut r,
+                "mainsheet_watch_failures",
+                "Lists and watches of the API server that failed",
+            ),
             pilot_proxy_convergence_time: histogram(
                 &mut r,
                 "pilot_proxy_convergence_time",
@@ -231,6 +243,22 @@ impl Metrics {
     /// Counts a stream or connection that was refused or broken off.
     pub fn refused(&self, reason: &'static str) {
         self.refused_streams.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    /// Notes that the API server answered a list or watch of a resource.
+    pub fn watch_answered(&self, resource: &'static str, at: SystemTime) {
+        let seconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.watch_answers.get_or_create(&[("resource", resource)]).set(i64::try_from(seconds).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a list or watch that failed.
+    pub fn watch_failed(&self, resource: &'static str) {
+        self.watch_failures.get_or_create(&[("resource", resource)]).inc();
+    }
+
+    /// Forgets when a resource was heard of that is not watched any more.
+    pub fn watch_stopped(&self, resource: &'static str) {
+        self.watch_answers.remove(&[("resource", resource)]);
     }
 
     /// Counts a request for a type that is not served.

@@ -23,7 +23,7 @@ use crate::{
     dispatch, http,
     metrics::Metrics,
     shutdown,
-    source::{self, Settings, Update},
+    source::{self, Settings, Update, Watch, kube::Access},
 };
 
 /// Time for streams and pages to come to their end. Kubernetes allows 30 s before it kills.
@@ -35,7 +35,13 @@ const GRACE: Duration = Duration::from_secs(5);
 pub struct Args {
     /// The directory with the objects of the mesh: every *.yaml, *.yml and *.json in it
     #[arg(long, value_name = "DIR", value_parser = source::existing_directory)]
-    pub config_dir: PathBuf,
+    pub config_dir: Option<PathBuf>,
+    /// The file that says how to reach the cluster with the objects of the mesh; in a pod, its service account does
+    #[arg(long, value_name = "FILE", conflicts_with = "config_dir")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The context in that file, in place of its current one
+    #[arg(long, value_name = "NAME", requires = "kubeconfig")]
+    pub context: Option<String>,
     /// Where proxies connect, in plain text; a loopback address
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15010", value_parser = arguments::loopback)]
     pub xds_address: SocketAddr,
@@ -49,12 +55,13 @@ pub struct Args {
 /// # Errors
 /// When it cannot start, or the owner of the mesh has died.
 pub async fn run(args: &Args) -> anyhow::Result<()> {
+    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
+    let (watch, origin) = open(args, &metrics).await?;
     let xds = bound("--xds-address", args.xds_address, ads::bind(args.xds_address))?;
     let http = bound("--http-address", args.http_address, TcpListener::bind(args.http_address).await)?;
     let mut terminated = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
     let mut interrupted = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
 
-    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
     let mesh = dispatch::start(Arc::clone(&metrics)).context("no thread for the owner of the mesh")?;
     let proxies = Arc::new(ads::Proxies::default());
     let (trigger, shutdown) = shutdown::channel();
@@ -72,7 +79,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
 
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        config_dir = %args.config_dir.display(),
+        origin,
         xds_address = %xds.local_addr()?,
         http_address = %http.local_addr()?,
         "serving"
@@ -80,7 +87,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     let mut served = tokio::spawn(ads::serve(xds, Arc::new(service), shutdown.clone()));
     let mut pages = tokio::spawn(http::serve(http, pages, shutdown));
     let end = tokio::select! {
-        end = follow(args, &mesh, &found) => end,
+        end = follow(watch, &mesh, &found) => end,
         () = mesh.gone() => Err(anyhow::anyhow!("the owner of the mesh has died; please report the log above")),
         _ = terminated.recv() => Ok(()),
         _ = interrupted.recv() => Ok(()),
@@ -96,14 +103,30 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     end
 }
 
-/// Hands every change of the files over to the owner of the mesh, and what is wrong with them to the reporter.
+/// Begins to follow the objects of the mesh; the text says for the log where they are.
+async fn open(args: &Args, metrics: &Arc<Metrics>) -> anyhow::Result<(Watch, String)> {
+    let settings = Settings::default();
+    let (access, origin) = match (&args.config_dir, &args.kubeconfig) {
+        (Some(directory), _) => {
+            return Ok((source::files::watch(directory, settings), directory.display().to_string()));
+        }
+        (None, Some(file)) => {
+            let context = args.context.clone();
+            (Access::Kubeconfig { file: file.clone(), context }, format!("the cluster of {}", file.display()))
+        }
+        (None, None) => (Access::InCluster, "the cluster of this pod".into()),
+    };
+    let cluster = source::kube::connect(&access, Arc::clone(metrics), now).await?;
+    Ok((source::kube::watch(cluster, settings), origin))
+}
+
+/// Hands every change of the source over to the owner of the mesh, and what is wrong with its objects to the reporter.
 async fn follow(
-    args: &Args,
+    mut source: Watch,
     mesh: &dispatch::Handle,
     problems: &watch::Sender<Arc<Vec<Problem>>>,
 ) -> anyhow::Result<()> {
-    let mut watch = source::watch(&args.config_dir, Settings::default());
-    while let Some(Update { changes, problems: found }) = watch.next().await {
+    while let Some(Update { changes, problems: found }) = source.next().await {
         let received = Instant::now();
         mesh.apply(changes, received).await?;
         problems.send_if_modified(|problems| {
@@ -112,7 +135,7 @@ async fn follow(
             differs
         });
     }
-    bail!("the watch of {} ended; is the directory gone?", args.config_dir.display())
+    bail!("the source has ended, and nothing would be followed any more; please report the log above")
 }
 
 fn bound(flag: &str, address: SocketAddr, listener: std::io::Result<TcpListener>) -> anyhow::Result<TcpListener> {

@@ -1,4 +1,4 @@
-//! Where objects come from: a directory of YAML files, read once or watched.
+//! Where objects come from: a directory of YAML files, read once or watched, or an API server of Kubernetes.
 //!
 //! Text becomes a tree with positions, the tree is held against the schema of its kind, and what passes is converted
 //! into values of the model. What does not pass becomes a [`Problem`] and leaves everything else as it was.
@@ -9,6 +9,7 @@ pub mod files;
 pub mod finding;
 pub mod istio;
 pub mod kind;
+pub mod kube;
 pub mod locate;
 pub mod path;
 pub mod schema;
@@ -18,8 +19,9 @@ pub mod yaml;
 use std::sync::Arc;
 
 use mesh::model::{Change, Namespace, Problem};
+use tokio::{sync::mpsc, task::JoinSet};
 
-pub use files::{Loaded, Watch, existing_directory, load, load_counting, watch};
+pub use files::{Loaded, existing_directory, load, load_counting};
 
 /// A change of the mesh as a source saw it, whole: what belongs together comes together.
 #[derive(Debug, Default)]
@@ -28,6 +30,22 @@ pub struct Update {
     pub changes: Vec<Change>,
     /// Every problem of the source as it stands now: it replaces the list of the update before.
     pub problems: Arc<Vec<Problem>>,
+}
+
+/// A source that is being followed; dropping it ends that.
+#[derive(Debug)]
+pub struct Watch {
+    updates: mpsc::Receiver<Update>,
+    _tasks: JoinSet<()>,
+}
+
+impl Watch {
+    /// The next update; the first one holds every object. `None` only when the watch itself has ended.
+    ///
+    /// May be cancelled without loss.
+    pub async fn next(&mut self) -> Option<Update> {
+        self.updates.recv().await
+    }
 }
 
 /// What the meaning of objects depends on, though no object says it.
@@ -53,5 +71,5 @@ impl Default for Settings {
     }
 }
 
-/// Most updates that wait to be taken; while they wait, further changes of files join into one.
+/// Most updates that wait to be taken; while they wait, further changes join into one.
 pub const UPDATES_MAX: usize = 4;

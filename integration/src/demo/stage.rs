@@ -28,6 +28,7 @@ pub struct Stage {
     sidecars: Vec<Sidecar>,
     apps: Vec<Process>,
     control_plane: ControlPlane,
+    config: ConfigDir,
     place: Place,
     directory: TempDir,
 }
@@ -51,8 +52,8 @@ impl Stage {
         let place = Place::claim()?;
         let directory = tempfile::Builder::new().prefix("mainsheet-demo-").tempdir().context("make a directory")?;
         let config = copied_samples(&place, directory.path())?;
-        let control_plane = ControlPlane::new(config, place.xds(), place.http(), directory.path());
-        let mut stage = Self { sidecars: Vec::new(), apps: Vec::new(), control_plane, place, directory };
+        let control_plane = ControlPlane::new(&config, place.xds(), place.http(), directory.path());
+        let mut stage = Self { sidecars: Vec::new(), apps: Vec::new(), control_plane, config, place, directory };
         stage.start_apps()?;
         stage.control_plane.restart().await?;
         for pod in PODS {
@@ -199,7 +200,7 @@ impl Stage {
     /// The files that the control plane serves.
     #[must_use]
     pub fn config(&self) -> &ConfigDir {
-        self.control_plane.config()
+        &self.config
     }
 
     /// Where it stands.

@@ -137,6 +137,8 @@ codes! {
         "Of several rules of a namespace for one host the subsets are joined, but the `trafficPolicy` is that of the oldest rule that has one; nothing else of the others' is in force."
     NAME_NOT_RESOLVED "MS0518" Warning "the name of an endpoint is not resolved"
         "A ServiceEntry with resolution STATIC takes addresses only, so that the WorkloadEntry that it selects is none of its endpoints."
+    UNKNOWN_POD "MS0519" Warning "the EndpointSlice names a Pod that does not exist"
+        "The endpoint takes requests, but has no labels and no identity: it belongs to no subset, and is spoken to in plain text."
 
     UNREACHABLE_RULE "MS0601" Warning "the rule is never reached"
         "An earlier rule matches every request; the first match wins."

@@ -1,6 +1,6 @@
 //! `mainsheet serve`: the control plane itself.
 
-use clap::ValueEnum;
+use clap::{CommandFactory as _, ValueEnum, error::ErrorKind};
 use tracing_subscriber::EnvFilter;
 
 use crate::server;
@@ -25,6 +25,11 @@ enum LogFormat {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    if args.server.config_dir.is_none() && args.server.kubeconfig.is_none() && !in_cluster() {
+        let message = "no source of objects: give --config-dir with a directory of YAML, or --kubeconfig with a file that \
+                       kubectl works with, or run in a pod of the cluster";
+        super::Cli::command().error(ErrorKind::MissingRequiredArgument, message).exit();
+    }
     log(args)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("mainsheet").build();
     let runtime = runtime.map_err(|error| anyhow::anyhow!("the operating system gives no threads: {error}"))?;
@@ -32,6 +37,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     // Whatever still blocks a thread (a page being written) does not keep the process from ending.
     runtime.shutdown_background();
     served
+}
+
+/// Kubernetes says so to every container.
+fn in_cluster() -> bool {
+    std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
 }
 
 fn log(args: &Args) -> anyhow::Result<()> {
@@ -46,9 +56,14 @@ fn log(args: &Args) -> anyhow::Result<()> {
     set.map_err(|error| anyhow::anyhow!("the log cannot be set up: {error}"))
 }
 
-/// A level alone is for our own lines; libraries are heard when something is wrong, or when they are named.
+/// A level alone is for our own lines; libraries are heard when something is wrong, or when they are named. What the
+/// client of Kubernetes says of every try we say once, in our own words.
 fn directives(text: &str) -> String {
-    if text.contains([',', '=']) { text.to_owned() } else { format!("warn,mainsheet={text}") }
+    if text.contains([',', '=']) {
+        text.to_owned()
+    } else {
+        format!("warn,kube_client=off,kube_runtime=off,mainsheet={text}")
+    }
 }
 
 fn filter(text: &str) -> Result<String, String> {

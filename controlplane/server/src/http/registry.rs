@@ -78,7 +78,9 @@ pub(super) fn objects(mesh: &Mesh) -> Value {
     fn ids<T>(objects: &Objects<T>) -> impl Iterator<Item = &ObjectId> {
         objects.iter().map(|object| &object.id)
     }
-    let all = ids(mesh.declared_services())
+    let all = ids(mesh.namespaces())
+        .chain(ids(mesh.nodes()))
+        .chain(ids(mesh.declared_services()))
         .chain(ids(mesh.endpoint_slices()))
         .chain(ids(mesh.pods()))
         .chain(ids(mesh.service_entries()))

@@ -26,7 +26,8 @@ mod values;
 pub mod virtual_service;
 pub mod workload_entry;
 
-use mesh::model::{Labels, Namespace, code};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use mesh::model::{Labels, Namespace, ObjectId, code};
 
 use super::{Settings, finding::Findings, path::Path};
 
@@ -47,6 +48,24 @@ pub struct Metadata {
     pub created: Option<i64>,
     /// Which edit of it this is.
     pub generation: Option<i64>,
+}
+
+impl Metadata {
+    /// What the object `id` says of itself in `meta`.
+    #[must_use]
+    pub fn of(id: &ObjectId, meta: ObjectMeta) -> Self {
+        let mut owners = meta.owner_references.unwrap_or_default();
+        owners.sort_by_key(|owner| owner.controller != Some(true));
+        Self {
+            name: id.name.to_string(),
+            namespace: id.namespace.clone(),
+            labels: meta.labels.unwrap_or_default(),
+            annotations: meta.annotations.unwrap_or_default(),
+            owners: owners.into_iter().map(|owner| (owner.kind, owner.name)).collect(),
+            created: meta.creation_timestamp.map(|time| time.0.as_second()),
+            generation: meta.generation,
+        }
+    }
 }
 
 /// The conversion of one object: what it may look at, and where it says what is wrong.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use mesh::model::{Change, Config, Location, Object, ObjectId, Problem, code, endpoint::EndpointSlice};
 
 use self::identity::Identity;
+pub use self::identity::MESH_CONFIG;
 use super::{
     Settings,
     finding::{Finding, Findings},
@@ -33,8 +34,8 @@ pub struct Reading {
 pub struct Item {
     /// Which object.
     pub id: ObjectId,
-    /// Where it begins.
-    pub location: Location,
+    /// Where it begins, for objects from files.
+    pub location: Option<Location>,
     /// What it says; `None` when there are errors in it.
     pub content: Option<Declared>,
 }
@@ -62,7 +63,7 @@ impl Declared {
 /// Reads every object of `text`; `file` is how problems name it.
 #[must_use]
 pub fn read(text: &str, file: &Arc<str>, settings: &Settings) -> Reading {
-    let mut reader = Reader { file, settings, reading: Reading::default() };
+    let mut reader = Reader { file: Some(file), settings, reading: Reading::default() };
     for document in yaml::parse(text) {
         let yaml::Document { root, error } = document;
         match (root, error) {
@@ -74,8 +75,16 @@ pub fn read(text: &str, file: &Arc<str>, settings: &Settings) -> Reading {
     reader.reading
 }
 
+/// Reads one object that is no file's.
+#[must_use]
+pub fn read_object(root: &Node, settings: &Settings) -> Reading {
+    let mut reader = Reader { file: None, settings, reading: Reading::default() };
+    reader.document(root);
+    reader.reading
+}
+
 struct Reader<'a> {
-    file: &'a Arc<str>,
+    file: Option<&'a Arc<str>>,
     settings: &'a Settings,
     reading: Reading,
 }
@@ -92,7 +101,7 @@ impl Reader<'_> {
             code: code.id,
             object: identity.map(|identity| identity.title(self.settings)).unwrap_or_default(),
             field: String::new(),
-            location: Some(self.locate(error.position)),
+            location: self.locate(error.position),
             reason: error.reason,
             remedy: error.remedy.to_owned(),
         };
@@ -166,7 +175,7 @@ impl Reader<'_> {
     }
 
     fn problem(&mut self, finding: Finding, title: &str, root: &Node) {
-        self.reading.problems.push(finding.into_problem(title, root, Some(self.file)));
+        self.reading.problems.push(finding.into_problem(title, self.file.map(|file| (file, root))));
     }
 
     /// The items of a list are objects like others.
@@ -204,7 +213,8 @@ impl Reader<'_> {
         if id.is_none() {
             identity.explain(&mut findings);
         }
-        let content = id.as_ref().and_then(|id| content::read(root, id, &location, self.settings, &mut findings));
+        let content =
+            id.as_ref().and_then(|id| content::read(root, id, location.as_ref(), self.settings, &mut findings));
         let failed = findings.has_errors();
         let title = identity.title(self.settings);
         for finding in findings.into_list() {
@@ -222,8 +232,8 @@ impl Reader<'_> {
         }
     }
 
-    fn locate(&self, position: Position) -> Location {
-        Location { file: Arc::clone(self.file), line: position.line, column: position.column }
+    fn locate(&self, position: Position) -> Option<Location> {
+        self.file.map(|file| Location { file: Arc::clone(file), line: position.line, column: position.column })
     }
 }
 

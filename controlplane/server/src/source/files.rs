@@ -18,23 +18,7 @@ use self::{
     events::Watched,
     state::State,
 };
-use super::{Settings, UPDATES_MAX, Update};
-
-/// A directory that is being watched; dropping it ends the watch.
-#[derive(Debug)]
-pub struct Watch {
-    updates: mpsc::Receiver<Update>,
-    _task: JoinSet<()>,
-}
-
-impl Watch {
-    /// The next update; the first one holds every object. `None` only when the watch itself has ended.
-    ///
-    /// May be cancelled without loss.
-    pub async fn next(&mut self) -> Option<Update> {
-        self.updates.recv().await
-    }
-}
+use super::{Settings, UPDATES_MAX, Update, Watch};
 
 /// What files hold that are read once, and how many there are.
 #[derive(Debug)]
@@ -80,9 +64,9 @@ pub fn existing_directory(text: &str) -> Result<PathBuf, String> {
 #[must_use]
 pub fn watch(directory: &Path, settings: Settings) -> Watch {
     let (sender, updates) = mpsc::channel(UPDATES_MAX);
-    let mut task = JoinSet::new();
-    task.spawn(watch::run(directory.to_owned(), settings, sender));
-    Watch { updates, _task: task }
+    let mut tasks = JoinSet::new();
+    tasks.spawn(watch::run(directory.to_owned(), settings, sender));
+    Watch { updates, _tasks: tasks }
 }
 
 #[cfg(test)]

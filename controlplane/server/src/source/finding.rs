@@ -28,16 +28,19 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// The problem that it is for `object`, whose text is `root`.
+    /// The problem that it is for `object`; `text` is its file and what stands there, for objects from files.
     #[must_use]
-    pub fn into_problem(self, object: &str, root: &Node, file: Option<&Arc<str>>) -> Problem {
-        let Position { line, column } = self.position.unwrap_or_else(|| self.path.locate(root));
+    pub fn into_problem(self, object: &str, text: Option<(&Arc<str>, &Node)>) -> Problem {
+        let locate = |(file, root): (&Arc<str>, &Node)| {
+            let Position { line, column } = self.position.unwrap_or_else(|| self.path.locate(root));
+            Location { file: Arc::clone(file), line, column }
+        };
         Problem {
             severity: self.code.severity,
             code: self.code.id,
             object: object.to_owned(),
             field: self.path.to_string(),
-            location: file.map(|file| Location { file: Arc::clone(file), line, column }),
+            location: text.map(locate),
             reason: self.reason,
             remedy: self.remedy,
         }

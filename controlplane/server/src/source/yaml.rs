@@ -2,6 +2,7 @@
 //!
 //! Documents of one text are read apart from each other, so that an error in one leaves the others as they are.
 
+mod json;
 mod scalar;
 mod split;
 
@@ -101,25 +102,6 @@ impl Node {
     #[must_use]
     pub fn is_null(&self) -> bool {
         matches!(self.value, Value::Null)
-    }
-
-    /// As JSON. Fields without a value are left out, as Kubernetes does; of a key that stands twice the last counts.
-    #[must_use]
-    pub fn to_json(&self) -> serde_json::Value {
-        match &self.value {
-            Value::Null => serde_json::Value::Null,
-            Value::Bool(value) => (*value).into(),
-            Value::Number(number) => number.clone().into(),
-            Value::Text(text) => text.as_str().into(),
-            Value::List(items) => items.iter().map(Self::to_json).collect(),
-            Value::Map(entries) => serde_json::Value::Object(
-                entries
-                    .iter()
-                    .filter(|entry| !entry.value.is_null())
-                    .map(|entry| (entry.key.clone(), entry.value.to_json()))
-                    .collect(),
-            ),
-        }
     }
 }
 

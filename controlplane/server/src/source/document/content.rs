@@ -25,7 +25,7 @@ use crate::source::{
 pub(super) fn read(
     root: &Node,
     id: &ObjectId,
-    location: &Location,
+    location: Option<&Location>,
     settings: &Settings,
     findings: &mut Findings,
 ) -> Option<Declared> {
@@ -86,17 +86,7 @@ fn check_duplicates(node: &Node, path: Path<'_>, findings: &mut Findings) {
 fn read_metadata(json: &mut Json, id: &ObjectId, findings: &mut Findings) -> Option<Metadata> {
     let root = Path::root();
     let meta: ObjectMeta = take(json, "metadata", root.field("metadata"), findings)?;
-    let mut owners: Vec<_> = meta.owner_references.unwrap_or_default();
-    owners.sort_by_key(|owner| owner.controller != Some(true));
-    Some(Metadata {
-        name: id.name.to_string(),
-        namespace: id.namespace.clone(),
-        labels: meta.labels.unwrap_or_default(),
-        annotations: meta.annotations.unwrap_or_default(),
-        owners: owners.into_iter().map(|owner| (owner.kind, owner.name)).collect(),
-        created: meta.creation_timestamp.map(|time| time.0.as_second()),
-        generation: meta.generation,
-    })
+    Some(Metadata::of(id, meta))
 }
 
 /// Takes a field out of an object, as its type. What the schema lets through rarely fails here; times may.
@@ -115,7 +105,7 @@ fn take<T: DeserializeOwned>(json: &mut Json, field: &str, path: Path<'_>, findi
 struct Maker<'a> {
     id: &'a ObjectId,
     metadata: &'a Metadata,
-    location: &'a Location,
+    location: Option<&'a Location>,
 }
 
 impl Maker<'_> {
@@ -124,7 +114,7 @@ impl Maker<'_> {
             id: self.id.clone(),
             created: self.metadata.created,
             generation: self.metadata.generation,
-            location: Some(self.location.clone()),
+            location: self.location.cloned(),
             spec,
         }
     }

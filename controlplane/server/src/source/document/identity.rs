@@ -11,7 +11,7 @@ use crate::source::{
 };
 
 /// The name of the ConfigMap that holds the mesh's own configuration.
-const MESH_CONFIG: &str = "istio";
+pub const MESH_CONFIG: &str = "istio";
 /// Longest name of an object, in bytes, as Kubernetes has it.
 const NAME_LEN_MAX: usize = 253;
 

@@ -45,7 +45,7 @@ struct Entry {
 #[derive(Debug)]
 struct Claim {
     file: Arc<Path>,
-    location: Location,
+    location: Option<Location>,
     /// `None` when there are errors in it.
     content: Option<Arc<Declared>>,
 }
@@ -137,13 +137,14 @@ fn hold(held: &mut Option<Held>, claim: &Claim) -> Option<Change> {
 }
 
 fn declared_twice(id: &ObjectId, claim: &Claim, first: &Claim) -> Problem {
+    let first = first.location.as_ref().map(ToString::to_string).unwrap_or_default();
     Problem {
         severity: code::DECLARED_TWICE.severity,
         code: code::DECLARED_TWICE.id,
         object: id.to_string(),
         field: String::new(),
-        location: Some(claim.location.clone()),
-        reason: format!("the object is declared twice, and the one at {} counts", first.location),
+        location: claim.location.clone(),
+        reason: format!("the object is declared twice, and the one at {first} counts"),
         remedy: "remove one of them".into(),
     }
 }

@@ -165,7 +165,7 @@ async fn a_directory_that_is_lost_keeps_all_and_is_found_again() {
 async fn dropping_the_watch_ends_it() {
     let (_directory, mut watch) = watching(&[("a.yaml", service("a", 80))]).await;
     watch.updates.close();
-    let ended = timeout(DEADLINE, watch._task.join_next()).await.unwrap();
+    let ended = timeout(DEADLINE, watch._tasks.join_next()).await.unwrap();
     assert!(ended.unwrap().is_ok());
 }
 

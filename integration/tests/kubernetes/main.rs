@@ -1,0 +1,9 @@
+//! The objects of a real API server, followed by a real control plane: whatever happens to them, to it, or to the way there.
+
+#![allow(clippy::indexing_slicing, reason = "an index into JSON that is not there gives null")]
+
+mod faults;
+mod objects;
+mod permissions;
+mod proxies;
+mod world;
