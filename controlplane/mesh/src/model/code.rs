@@ -170,6 +170,8 @@ codes! {
         "Envoy warms endpoints up only where they are chosen in turn or by least requests."
     BEYOND_RANGE "MS0615" Warning "the value is beyond what the system takes"
         "The nearest value that it takes is in force."
+    DOES_NOTHING "MS0616" Warning "the field does nothing here"
+        "Another field that it belongs to is missing, or what it says is said already."
 }
 
 /// The table as a page of the documentation.

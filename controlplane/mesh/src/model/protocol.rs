@@ -36,7 +36,8 @@ impl Protocol {
     /// The protocol of a Kubernetes service port: `appProtocol` wins, then the prefix of the name before `-`.
     #[must_use]
     pub fn of_service_port(transport: &str, app_protocol: Option<&str>, name: &str, port: u16) -> Self {
-        if transport.eq_ignore_ascii_case("udp") {
+        // SCTP too: whatever is not TCP the proxy does not touch.
+        if !transport.is_empty() && !transport.eq_ignore_ascii_case("tcp") {
             return Self::Udp;
         }
         match app_protocol.map(str::to_ascii_lowercase).as_deref() {
@@ -123,5 +124,6 @@ mod tests {
         assert_eq!(of(None, "httpx", 1), Protocol::Auto);
         assert_eq!(of(None, "", 3306), Protocol::Tcp);
         assert_eq!(Protocol::of_service_port("UDP", None, "http", 1), Protocol::Udp);
+        assert_eq!(Protocol::of_service_port("SCTP", None, "http", 1), Protocol::Udp);
     }
 }

@@ -221,6 +221,8 @@ fn entry_address(entry: &WorkloadEntry, port: &EntryPort, host: &Hostname, by_na
         Some(EntryAddress::Pipe(path)) => Some(EndpointAddress::Pipe(path.clone())),
         // Envoy resolves names only for services that are resolved by name.
         Some(EntryAddress::Dns(name)) => by_name.then(|| EndpointAddress::Dns(name.to_string(), number)),
+        // It is meant to be reached by way of its network, and is not the host itself.
+        None if !entry.network.is_empty() => None,
         None => (by_name && !host.is_wildcard()).then(|| EndpointAddress::Dns(host.to_string(), number)),
     }
 }

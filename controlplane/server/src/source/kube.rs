@@ -36,10 +36,12 @@ use self::{
     events::Events,
     object::{Read, Seen},
     pulse::Pulse,
-    resource::{ISTIO, Istio},
     state::{Event, Message, State},
 };
-use super::{Settings, UPDATES_MAX, Update, Watch};
+use super::{
+    Settings, UPDATES_MAX, Update, Watch,
+    istio::{self, IstioKind},
+};
 
 /// Most events that wait to be joined. A watch that finds the queue full waits, and with it the API server.
 const INBOX_MAX: usize = 1024;
@@ -83,10 +85,10 @@ async fn run(cluster: Cluster, settings: Arc<Settings>, updates: mpsc::Sender<Up
     tasks.spawn(context.clone().follow(resource::NAMESPACES, namespaces, None));
     tasks.spawn(context.clone().mesh_config());
     let mut served = BTreeMap::new();
-    for resource in &ISTIO {
+    for kind in istio::ALL.iter().copied() {
         let (sender, receiver) = watch::channel(Served::Unknown);
-        served.insert(resource.definition(), sender);
-        tasks.spawn(context.clone().istio(resource, receiver));
+        served.insert(resource::definition(kind), sender);
+        tasks.spawn(context.clone().istio(kind, receiver));
     }
     tasks.spawn(definitions::follow(context.client.clone(), Arc::clone(&context.pulse), served));
     drop(context);
@@ -114,21 +116,21 @@ impl Context {
     }
 
     /// Follows a resource of Istio while, and at the version that, the API server serves it.
-    async fn istio(self, resource: &'static Istio, mut served: watch::Receiver<Served>) {
+    async fn istio(self, of: &'static IstioKind, mut served: watch::Receiver<Served>) {
         loop {
             let at = *served.borrow_and_update();
             let work = async {
                 match at {
                     Served::Unknown => {}
                     Served::Absent => {
-                        self.pulse.stopped(resource.plural);
-                        self.send(resource.plural, Event::Unserved).await;
+                        self.pulse.stopped(of.plural);
+                        self.send(of.plural, Event::Unserved).await;
                     }
                     Served::At(version) => {
-                        let kind = resource.at(version);
+                        let kind = resource::at(of, version);
                         let api = Api::<DynamicObject>::all_with(self.client.clone(), &kind);
                         let read = |object| Seen::raw(object, &kind, &self.settings);
-                        self.forward(resource.plural, api, None, read).await;
+                        self.forward(of.plural, api, None, read).await;
                     }
                 }
                 // Until it is served, or served otherwise, there is nothing to do.

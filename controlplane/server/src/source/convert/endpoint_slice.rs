@@ -62,8 +62,9 @@ impl Conversion<'_> {
             Some(number) => Some(self.port(u32::try_from(number).unwrap_or(0), path.field("port"))?),
             None => None,
         };
-        // A name may stand for TCP and UDP at once; the proxy handles only the first.
-        (protocol.as_deref() != Some("UDP")).then(|| SlicePort { name: name.unwrap_or_default(), port: number })
+        // A name may stand for TCP, UDP and SCTP at once; the proxy handles only the first.
+        (matches!(protocol.as_deref(), None | Some("" | "TCP")))
+            .then(|| SlicePort { name: name.unwrap_or_default(), port: number })
     }
 
     fn slice_endpoint(&mut self, endpoint: k8s::Endpoint, path: Path<'_>) -> SliceEndpoint {

@@ -80,6 +80,20 @@ impl Conversion<'_> {
             let reason = "is 0, which turns retries off, so that nothing else of them holds";
             self.error(code::BAD_VALUE, path.field("attempts"), reason, "say how many, or leave the other fields out");
         }
+        if attempts == 0 && !says_more {
+            for (field, is_given) in
+                [("backoff", backoff.is_some()), ("retryIgnorePreviousHosts", retry_ignore_previous_hosts.is_some())]
+            {
+                if is_given {
+                    self.error(
+                        code::DOES_NOTHING,
+                        path.field(field),
+                        "attempts is 0, which turns retries off",
+                        "say how many",
+                    );
+                }
+            }
+        }
         let (conditions, retriable_status_codes) = self.retry_on(retry_on.as_deref(), path.field("retryOn"));
         Retries {
             attempts,

@@ -148,6 +148,11 @@ impl Conversion<'_> {
         }
         let names: BTreeSet<&str> = entry.ports.iter().map(|port| port.name.as_str()).collect();
         for (place, endpoint) in entry.endpoints.iter().enumerate() {
+            let same = |other: &WorkloadEntry| other.address == endpoint.address && other.ports == endpoint.ports;
+            if endpoint.address.is_some() && entry.endpoints.iter().take(place).any(same) {
+                let reason = "the same as an endpoint before, which is the one in force";
+                self.error(code::DOES_NOTHING, endpoints.index(place).field("address"), reason, "remove one");
+            }
             self.check_endpoint(endpoint, entry.resolution, &names, endpoints.index(place));
         }
     }

@@ -174,12 +174,21 @@ impl Conversion<'_> {
                 "write consecutiveGatewayErrors, or consecutive5xxErrors",
             );
         }
+        let splits = split_external_local_origin_errors.unwrap_or_default();
+        if consecutive_local_origin_failures.is_some() && !splits {
+            self.error(
+                code::DOES_NOTHING,
+                path.field("consecutiveLocalOriginFailures"),
+                "failures on this side are counted apart only with splitExternalLocalOriginErrors",
+                "add splitExternalLocalOriginErrors: true",
+            );
+        }
         let old = self.count(consecutive_errors, path.field("consecutiveErrors"));
         OutlierDetection {
             consecutive_5xx: consecutive_5xx_errors,
             consecutive_gateway_errors: consecutive_gateway_errors.or(old),
             consecutive_local_origin_failures,
-            split_local_origin: split_external_local_origin_errors.unwrap_or_default(),
+            split_local_origin: splits,
             interval: self.duration(interval.as_ref(), MILLISECOND, path.field("interval")),
             base_ejection_time: self.duration(base_ejection_time.as_ref(), MILLISECOND, path.field("baseEjectionTime")),
             max_ejection_percent: self.whole_percent(max_ejection_percent, path.field("maxEjectionPercent")),

@@ -19,10 +19,14 @@ impl Conversion<'_> {
     pub fn workload_entry(&mut self, spec: WorkloadEntrySpec, path: Path<'_>) -> WorkloadEntry {
         let WorkloadEntrySpec { address, ports, labels, network, locality, weight, service_account } = spec;
         let ports_path = path.field("ports");
+        let network = network.unwrap_or_default();
+        let address = address.filter(|address| !address.is_empty());
+        if address.is_none() && !network.is_empty() {
+            let instead = "there is no way yet into another network, and without an address the endpoint is left out";
+            self.not_in_force(path.field("network"), instead);
+        }
         WorkloadEntry {
-            address: address
-                .filter(|address| !address.is_empty())
-                .and_then(|address| self.entry_address(&address, path.field("address"))),
+            address: address.and_then(|address| self.entry_address(&address, path.field("address"))),
             ports: ports
                 .into_iter()
                 .filter_map(|(name, number)| {
@@ -31,7 +35,7 @@ impl Conversion<'_> {
                 })
                 .collect(),
             labels,
-            network: network.unwrap_or_default(),
+            network,
             locality: Locality::parse(&locality.unwrap_or_default()),
             weight: weight.unwrap_or_default(),
             service_account: service_account.filter(|name| !name.is_empty()),

@@ -14,16 +14,16 @@ fn problems(text: &str) -> Vec<String> {
     reading(text).problems.iter().map(ToString::to_string).collect()
 }
 
-const SEEDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/source/document/misprints");
+const MISPRINTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/source/document/misprints");
 
-fn seed(name: &str) -> Vec<String> {
-    problems(&std::fs::read_to_string(format!("{SEEDS}/{name}")).unwrap())
+fn misprint(name: &str) -> Vec<String> {
+    problems(&std::fs::read_to_string(format!("{MISPRINTS}/{name}")).unwrap())
 }
 
 #[test]
 fn a_weight_under_its_destination_is_sent_up() {
     assert_eq!(
-        seed("canary-90-10-misplaced-weight.yaml"),
+        misprint("canary-90-10-misplaced-weight.yaml"),
         [
             "error: VirtualService default/reviews: spec.http[0].route[0].destination.weight: unknown field \
              (did you mean spec.http[0].route[0].weight?) [a.yaml:15:13]",
@@ -32,7 +32,7 @@ fn a_weight_under_its_destination_is_sent_up() {
         ]
     );
     assert_eq!(
-        seed("canary-50-50-misplaced-weight.yaml"),
+        misprint("canary-50-50-misplaced-weight.yaml"),
         [
             "error: VirtualService default/reviews: spec.http[0].route[0].destination.weight: unknown field \
              (did you mean spec.http[0].route[0].weight?) [a.yaml:14:13]",
@@ -45,7 +45,7 @@ fn a_weight_under_its_destination_is_sent_up() {
 #[test]
 fn a_timeout_in_a_destination_is_sent_to_its_rule() {
     assert_eq!(
-        seed("reviews-timeout-misplaced.yaml"),
+        misprint("reviews-timeout-misplaced.yaml"),
         ["error: VirtualService default/reviews: spec.http[0].route[0].timeout: unknown field \
           (did you mean spec.http[0].timeout?) [a.yaml:13:9]"]
     );
@@ -54,7 +54,7 @@ fn a_timeout_in_a_destination_is_sent_to_its_rule() {
 #[test]
 fn a_subset_name_among_the_labels_is_sent_up() {
     assert_eq!(
-        seed("auth-canary-subsets-misplaced-name.yaml"),
+        misprint("auth-canary-subsets-misplaced-name.yaml"),
         [
             "error: DestinationRule default/auth-canary-dr: spec.subsets[0].labels.name: the field \
              spec.subsets[0].name is missing, and stands among the labels instead \

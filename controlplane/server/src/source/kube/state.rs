@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{
     object::{Key, Seen},
-    waiting::Waiting,
+    waiting::{WAIT_MAX, Waiting},
 };
 use crate::source::{
     Update,
@@ -49,6 +49,8 @@ pub(super) struct State {
     problems: BTreeMap<(&'static str, Key), Vec<Problem>>,
     /// What is to be passed on, the last of each object.
     changes: BTreeMap<ObjectId, Change>,
+    /// When every resource had been listed once.
+    all_listed: Option<Instant>,
     /// The list of problems as it was passed on last.
     reported: Option<Arc<Vec<Problem>>>,
     problems_changed: bool,
@@ -80,6 +82,7 @@ impl State {
             waiting: Waiting::default(),
             problems: BTreeMap::new(),
             changes: BTreeMap::new(),
+            all_listed: None,
             reported: None,
             problems_changed: false,
         }
@@ -127,11 +130,15 @@ impl State {
                 }
             }
         }
-        let released = self.waiting.release(now, |pod| self.pods.contains(pod));
+        // A first update without those that wait would take endpoints away that have been serving all along; but it does not
+        // wait for ever, however many slices come meanwhile.
+        let is_first = self.reported.is_none();
+        let first_is_due = now >= *self.all_listed.get_or_insert(now) + WAIT_MAX;
+        let horizon = if is_first && first_is_due { now + WAIT_MAX } else { now };
+        let released = self.waiting.release(horizon, |pod| self.pods.contains(pod));
         self.problems_changed |= *self.waiting.overdue() != overdue;
         changes.extend(released);
-        if self.reported.is_none() && self.waiting.deadline().is_some() {
-            // A first update without them would take endpoints away that have been serving all along.
+        if is_first && self.waiting.deadline().is_some() {
             self.changes = changes.into_iter().map(|change| (id_of(&change), change)).collect();
             return None;
         }

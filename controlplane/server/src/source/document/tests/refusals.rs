@@ -253,6 +253,11 @@ fn of_destination_rules() {
             "spec.trafficPolicy.connectionPool.http.http2KeepAlive",
         ),
         (
+            "trafficPolicy: {outlierDetection: {consecutiveLocalOriginFailures: 5}}",
+            "MS0616",
+            "spec.trafficPolicy.outlierDetection.consecutiveLocalOriginFailures",
+        ),
+        (
             "trafficPolicy: {outlierDetection: {maxEjectionPercent: 101}}",
             "MS0407",
             "spec.trafficPolicy.outlierDetection.maxEjectionPercent",
@@ -278,6 +283,12 @@ fn of_service_entries_and_workload_entries() {
     let cases = [
         ("resolution: DYNAMIC_DNS", "MS0306", "spec.resolution"),
         ("resolution: STATIC, endpoints: [{address: a.b}]", "MS0405", "spec.endpoints[0].address"),
+        ("resolution: STATIC, endpoints: [{network: far}]", "MS0301", "spec.endpoints[0].network"),
+        (
+            "resolution: STATIC, endpoints: [{address: 1.2.3.4, weight: 2}, {address: 1.2.3.4, weight: 9}]",
+            "MS0616",
+            "spec.endpoints[1].address",
+        ),
         ("resolution: STATIC, endpoints: [{}]", "MS0204", "spec.endpoints[0].address"),
         ("resolution: STATIC, endpoints: [{address: 1.2.3.4, ports: {x: 1}}]", "MS0403", "spec.endpoints[0].ports.x"),
         ("resolution: DNS, endpoints: [{address: 'unix:///a'}]", "MS0405", "spec.endpoints[0].address"),

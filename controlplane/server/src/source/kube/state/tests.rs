@@ -11,10 +11,10 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::source::{
-    Settings,
+    Settings, istio,
     kube::{
         object::Read,
-        resource::{ENDPOINT_SLICES, ISTIO, PODS, SERVICES},
+        resource::{self, ENDPOINT_SLICES, PODS, SERVICES},
         waiting::WAIT_MAX,
     },
 };
@@ -42,6 +42,10 @@ fn pod(name: &str) -> Event {
 }
 
 fn slice(version: &str, endpoints: &[(&str, &str)]) -> Event {
+    slice_called("web-1", version, endpoints)
+}
+
+fn slice_called(name: &str, version: &str, endpoints: &[(&str, &str)]) -> Event {
     let endpoints: Vec<Json> = endpoints
         .iter()
         .map(|(address, pod)| {
@@ -50,7 +54,7 @@ fn slice(version: &str, endpoints: &[(&str, &str)]) -> Event {
         .collect();
     typed::<EndpointSlice>(json!({
         "metadata": {
-            "name": "web-1", "namespace": "shop", "resourceVersion": version,
+            "name": name, "namespace": "shop", "resourceVersion": version,
             "labels": {"kubernetes.io/service-name": "web"},
         },
         "addressType": "IPv4",
@@ -66,7 +70,7 @@ fn rule(version: &str, route: Json) -> Event {
         "spec": {"hosts": ["web"], "http": [{"route": [route]}]},
     }))
     .unwrap();
-    let kind = ISTIO.iter().find(|resource| resource.plural == RULES).unwrap().at("v1");
+    let kind = resource::at(istio::ALL.iter().find(|kind| kind.plural == RULES).unwrap(), "v1");
     Event::Object(Box::new(Seen::raw(object, &kind, &Settings::default())))
 }
 
@@ -261,6 +265,21 @@ fn a_slice_waits_for_its_pod_and_what_it_said_before_stays() {
     take(&mut state, PODS, [pod("b")]);
     assert_eq!(changes(&mut state, now), ["set Pod shop/b", "set EndpointSlice shop/web-1 [10.1.0.1, 10.1.0.2]"]);
     assert_eq!(state.deadline(), None);
+}
+
+#[test]
+fn the_first_update_does_not_wait_for_ever_however_many_slices_come() {
+    let (mut state, now) = (cluster(), Instant::now());
+    for plural in [SERVICES, ENDPOINT_SLICES, PODS, RULES] {
+        list(&mut state, plural, []);
+    }
+    take(&mut state, ENDPOINT_SLICES, [slice_called("web-1", "1", &[("10.1.0.1", "a")])]);
+    assert!(state.update(now).is_none());
+    take(&mut state, ENDPOINT_SLICES, [slice_called("web-2", "2", &[("10.1.0.2", "b")])]);
+    assert!(state.update(now + WAIT_MAX / 2).is_none());
+    take(&mut state, ENDPOINT_SLICES, [slice_called("web-3", "3", &[("10.1.0.3", "c")])]);
+    let first = changes(&mut state, now + WAIT_MAX);
+    assert_eq!(first.len(), 3, "{first:?}");
 }
 
 #[test]
