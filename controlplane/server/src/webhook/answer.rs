@@ -139,6 +139,6 @@ impl Desk {
         if let Some(resource) = verdict.resource {
             self.metrics.validated(resource, verdict.refusal.is_none());
         }
-        Ok(review::Request::answer(request.uid(), &verdict).to_string())
+        Ok(request.answer(&verdict).to_string())
     }
 }

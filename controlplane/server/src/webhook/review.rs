@@ -48,20 +48,13 @@ pub(super) struct Verdict {
 
 impl Request {
     /// The answer for the API server.
-    pub(super) fn answer(uid: &str, verdict: &Verdict) -> Json {
-        let mut response = json!({"uid": uid, "allowed": verdict.refusal.is_none()});
-        if let Some(message) = &verdict.refusal {
-            response["status"] = json!({"code": 422, "reason": "Invalid", "message": message});
-        }
-        if !verdict.warnings.is_empty() {
-            response["warnings"] = verdict.warnings.clone().into();
-        }
-        json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response})
-    }
-
-    /// Whose answer it is.
-    pub(super) fn uid(&self) -> &str {
-        &self.uid
+    pub(super) fn answer(&self, verdict: &Verdict) -> Json {
+        let Verdict { resource: _, refusal, warnings } = verdict;
+        let status = refusal.as_ref().map(|message| json!({"code": 422, "reason": "Invalid", "message": message}));
+        json!({
+            "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+            "response": {"uid": self.uid, "allowed": refusal.is_none(), "status": status, "warnings": warnings},
+        })
     }
 }
 

@@ -1,3 +1,5 @@
+//! Verdicts on objects that are right, wrong, or none of our business.
+
 use mesh::store::Store;
 
 use super::*;

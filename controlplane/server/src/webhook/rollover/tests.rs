@@ -1,3 +1,5 @@
+//! Changes of the authority, with the API servers as far as they matter.
+
 use ca::{KeyAlgorithm, PrivateKey, Serial, TrustDomain};
 use time::OffsetDateTime;
 
