@@ -120,6 +120,17 @@ impl PrivateKey {
         pem::encode(self.label, self.pair.serialized_der())
     }
 
+    /// The key as DER, for a listener of our own.
+    #[must_use]
+    pub fn to_der(&self) -> PrivateKeyDer<'static> {
+        let der = self.pair.serialized_der().to_vec();
+        match self.label {
+            "EC PRIVATE KEY" => PrivateKeyDer::Sec1(der.into()),
+            "RSA PRIVATE KEY" => PrivateKeyDer::Pkcs1(der.into()),
+            _ => PrivateKeyDer::Pkcs8(der.into()),
+        }
+    }
+
     /// Its kind.
     #[must_use]
     pub fn algorithm(&self) -> KeyAlgorithm {

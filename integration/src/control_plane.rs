@@ -92,6 +92,7 @@ impl ConfigDir {
 pub struct ControlPlane {
     process: Option<Process>,
     source: [OsString; 2],
+    more: Vec<OsString>,
     xds: SocketAddr,
     http: SocketAddr,
     log: PathBuf,
@@ -111,7 +112,19 @@ impl ControlPlane {
     }
 
     fn of(flag: &str, source: &Path, xds: SocketAddr, http: SocketAddr, directory: &Path) -> Self {
-        Self { process: None, source: [flag.into(), source.into()], xds, http, log: directory.join("mainsheet.log") }
+        Self {
+            process: None,
+            source: [flag.into(), source.into()],
+            more: Vec::new(),
+            xds,
+            http,
+            log: directory.join("mainsheet.log"),
+        }
+    }
+
+    /// Has one more argument from its next start on.
+    pub fn add_argument(&mut self, flag: &str, value: &str) {
+        self.more.extend([flag.into(), value.into()]);
     }
 
     /// Where Envoys connect to.
@@ -146,7 +159,7 @@ impl ControlPlane {
     pub fn start(&mut self) -> Result<()> {
         self.kill();
         let mut command = Command::new(Program::ControlPlane.find()?);
-        command.arg("serve").args(&self.source);
+        command.arg("serve").args(&self.source).args(&self.more);
         command.args(["--xds-address", &self.xds.to_string(), "--http-address", &self.http.to_string()]);
         self.process = Some(Process::start("mainsheet", &mut command, &self.log)?);
         Ok(())

@@ -10,3 +10,4 @@ pub mod server;
 pub mod shutdown;
 pub mod source;
 pub mod status;
+pub mod webhook;

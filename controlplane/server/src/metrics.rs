@@ -55,6 +55,9 @@ pub struct Metrics {
     unserved_types: Counter,
     watch_answers: Family<Label, Gauge>,
     watch_failures: Family<Label, Counter>,
+    validation_passed: Family<Label, Tally>,
+    validation_failed: Family<Label, Tally>,
+    validation_http_error: Family<Label, Tally>,
     pub pilot_proxy_convergence_time: Histogram,
     pub pilot_xds_push_time: Histogram,
     pub pilot_xds_send_time: Histogram,
@@ -133,6 +136,13 @@ impl Metrics {
                 &mut r,
                 "mainsheet_watch_failures",
                 "Lists and watches of the API server that failed",
+            ),
+            validation_passed: family(&mut r, "galley_validation_passed", "Objects that the webhook let pass"),
+            validation_failed: family(&mut r, "galley_validation_failed", "Objects that the webhook refused"),
+            validation_http_error: family(
+                &mut r,
+                "galley_validation_http_error",
+                "Requests that the webhook could not answer with a verdict",
             ),
             pilot_proxy_convergence_time: histogram(
                 &mut r,
@@ -259,6 +269,17 @@ impl Metrics {
     /// Forgets when a resource was heard of that is not watched any more.
     pub fn watch_stopped(&self, resource: &'static str) {
         self.watch_answers.remove(&[("resource", resource)]);
+    }
+
+    /// Counts an object of a resource (`virtualservices`) that the webhook let pass or refused.
+    pub fn validated(&self, resource: &'static str, allowed: bool) {
+        let family = if allowed { &self.validation_passed } else { &self.validation_failed };
+        family.get_or_create(&[("resource", resource)]).inc();
+    }
+
+    /// Counts a request that the webhook answered with an HTTP status other than 200.
+    pub fn validation_http_error(&self, status: &'static str) {
+        self.validation_http_error.get_or_create(&[("status", status)]).inc();
     }
 
     /// Counts a request for a type that is not served.

@@ -10,7 +10,8 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use mesh::model::Problem;
+use kube::Client;
+use mesh::model::{Namespace, Problem};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -24,6 +25,7 @@ use crate::{
     metrics::Metrics,
     shutdown,
     source::{self, Settings, Update, Watch, kube::Access},
+    webhook,
 };
 
 /// Time for streams and pages to come to their end. Kubernetes allows 30 s before it kills.
@@ -48,6 +50,12 @@ pub struct Args {
     /// Where health, metrics and debug pages are served, in plain text; a loopback address
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15014", value_parser = arguments::loopback)]
     pub http_address: SocketAddr,
+    /// Where the API server has objects judged, over TLS; in a pod [::]:15017, elsewhere nowhere unless given
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "config_dir", value_parser = arguments::address)]
+    pub webhook_address: Option<SocketAddr>,
+    /// The namespace of the control plane, which holds the configuration of the mesh and the key of its authority
+    #[arg(long, env = "POD_NAMESPACE", default_value = "istio-system", value_name = "NAMESPACE")]
+    pub system_namespace: String,
 }
 
 /// Serves until SIGTERM or SIGINT.
@@ -56,9 +64,21 @@ pub struct Args {
 /// When it cannot start, or the owner of the mesh has died.
 pub async fn run(args: &Args) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
-    let (watch, origin) = open(args, &metrics).await?;
+    let settings = Settings {
+        system_namespace: Namespace::parse(&args.system_namespace)
+            .map_err(|error| anyhow::anyhow!("--system-namespace {}: {error}", args.system_namespace))?,
+        ..Settings::default()
+    };
+    let Opened { watch, client, origin } = open(args, &settings, &metrics).await?;
     let xds = bound("--xds-address", args.xds_address, ads::bind(args.xds_address))?;
     let http = bound("--http-address", args.http_address, TcpListener::bind(args.http_address).await)?;
+    let webhook = match (&client, webhook_address(args)) {
+        (Some(client), Some(address)) => {
+            let listener = bound("--webhook-address", address, webhook::bind(address).await)?;
+            Some((listener, client.clone()))
+        }
+        (None, _) | (_, None) => None,
+    };
     let mut terminated = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
     let mut interrupted = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
 
@@ -85,7 +105,8 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         "serving"
     );
     let mut served = tokio::spawn(ads::serve(xds, Arc::new(service), shutdown.clone()));
-    let mut pages = tokio::spawn(http::serve(http, pages, shutdown));
+    let mut pages = tokio::spawn(http::serve(http, pages, shutdown.clone()));
+    let mut judge = tokio::spawn(judge(webhook, mesh.clone(), Arc::clone(&metrics), settings, shutdown));
     let end = tokio::select! {
         end = follow(watch, &mesh, &found) => end,
         () = mesh.gone() => Err(anyhow::anyhow!("the owner of the mesh has died; please report the log above")),
@@ -94,21 +115,32 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     };
     tracing::info!("ending");
     trigger.pull();
-    let ended = tokio::time::timeout(GRACE, async { (&mut served).await.and((&mut pages).await) }).await;
+    let ended = tokio::time::timeout(GRACE, async { tokio::join!(&mut served, &mut pages, &mut judge) }).await;
     if ended.is_err() {
         tracing::warn!(grace = ?GRACE, "some connections did not end in time");
         served.abort();
         pages.abort();
+        judge.abort();
     }
     end
 }
 
-/// Begins to follow the objects of the mesh; the text says for the log where they are.
-async fn open(args: &Args, metrics: &Arc<Metrics>) -> anyhow::Result<(Watch, String)> {
-    let settings = Settings::default();
+/// A source that is followed.
+struct Opened {
+    watch: Watch,
+    /// The way to the API server, when there is one.
+    client: Option<Client>,
+    /// Where the objects are, for the log.
+    origin: String,
+}
+
+/// Begins to follow the objects of the mesh.
+async fn open(args: &Args, settings: &Settings, metrics: &Arc<Metrics>) -> anyhow::Result<Opened> {
+    let settings = settings.clone();
     let (access, origin) = match (&args.config_dir, &args.kubeconfig) {
         (Some(directory), _) => {
-            return Ok((source::files::watch(directory, settings), directory.display().to_string()));
+            let (watch, origin) = (source::files::watch(directory, settings), directory.display().to_string());
+            return Ok(Opened { watch, client: None, origin });
         }
         (None, Some(file)) => {
             let context = args.context.clone();
@@ -117,7 +149,29 @@ async fn open(args: &Args, metrics: &Arc<Metrics>) -> anyhow::Result<(Watch, Str
         (None, None) => (Access::InCluster, "the cluster of this pod".into()),
     };
     let cluster = source::kube::connect(&access, Arc::clone(metrics), now).await?;
-    Ok((source::kube::watch(cluster, settings), origin))
+    let client = Some(cluster.client());
+    Ok(Opened { watch: source::kube::watch(cluster, settings), client, origin })
+}
+
+/// Where objects are judged, if anywhere.
+fn webhook_address(args: &Args) -> Option<SocketAddr> {
+    let in_pod = args.config_dir.is_none() && args.kubeconfig.is_none();
+    args.webhook_address.or_else(|| in_pod.then_some(webhook::ADDRESS_IN_POD))
+}
+
+/// Serves the webhook, where there is one to serve.
+async fn judge(
+    webhook: Option<(TcpListener, Client)>,
+    dispatch: dispatch::Handle,
+    metrics: Arc<Metrics>,
+    settings: Settings,
+    shutdown: shutdown::Shutdown,
+) {
+    let Some((listener, client)) = webhook else { return };
+    let sources = webhook::Sources { client, dispatch, metrics, settings, now };
+    if let Err(error) = webhook::serve(listener, sources, shutdown).await {
+        tracing::error!(error = format!("{error:#}"), "objects are not judged when they are applied");
+    }
 }
 
 /// Hands every change of the source over to the owner of the mesh, and what is wrong with its objects to the reporter.

@@ -6,4 +6,5 @@ mod faults;
 mod objects;
 mod permissions;
 mod proxies;
+mod webhook;
 mod world;

@@ -8,17 +8,17 @@ use serde_json::{Value, json};
 
 use crate::world::{World, networking, service};
 
-const USER: &str = "mainsheet";
+pub(crate) const USER: &str = "mainsheet";
 
 /// The objects of docs/KUBERNETES.md.
-fn documented() -> Result<[Value; 2]> {
+pub(crate) fn documented() -> Result<[Value; 2]> {
     let page = std::fs::read_to_string(outside::repository().join("docs/KUBERNETES.md"))?;
     let text = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).context("no YAML there")?;
     let objects = text.split("---\n").map(serde_saphyr::from_str).collect::<Result<Vec<Value>, _>>()?;
     <[Value; 2]>::try_from(objects).map_err(|objects| anyhow::anyhow!("{objects:?}"))
 }
 
-fn binding(kind: &str, role: &Value) -> Value {
+pub(crate) fn binding(kind: &str, role: &Value) -> Value {
     let mut metadata = role["metadata"].clone();
     metadata["name"] = "mainsheet".into();
     json!({

@@ -26,7 +26,7 @@ pub(crate) struct World {
     pub(crate) server: ApiServer,
     pub(crate) home: Loopback,
     pub(crate) directory: TempDir,
-    client: Client,
+    pub(crate) client: Client,
 }
 
 impl World {
@@ -120,7 +120,7 @@ impl World {
     }
 }
 
-fn control_plane(kubeconfig: &Path, home: &Loopback, directory: &Path) -> ControlPlane {
+pub(crate) fn control_plane(kubeconfig: &Path, home: &Loopback, directory: &Path) -> ControlPlane {
     ControlPlane::of_cluster(kubeconfig, home.at(15_010), home.at(15_014), directory)
 }
 

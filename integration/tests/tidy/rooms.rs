@@ -166,6 +166,26 @@ const HOUSES: [House; 3] = [
                     "proto",
                 ],
             },
+            Room {
+                name: "webhook",
+                may_name: &[
+                    "crate::dispatch",
+                    // An object is read as one from a file is.
+                    "crate::source::Settings",
+                    "crate::source::document",
+                    "crate::source::istio",
+                    "crate::source::yaml::Node",
+                    // Most findings of one object, in a test.
+                    "crate::source::finding::FINDINGS_MAX",
+                    "mesh::model",
+                    // Read only, and what an object and the mesh say of each other; a test makes a mesh.
+                    "mesh::store::Mesh",
+                    "mesh::store::Store",
+                    "mesh::compile::check::check_object",
+                    // Its certificates.
+                    "ca",
+                ],
+            },
         ],
         wiring: &["main", "lib", "server", "cli"],
         forbidden: &[],

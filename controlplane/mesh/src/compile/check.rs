@@ -13,7 +13,7 @@ mod sidecars;
 mod virtual_services;
 
 use crate::{
-    model::{Object, Problem, code::Code},
+    model::{Config, Object, Problem, code::Code},
     store::Mesh,
 };
 
@@ -26,17 +26,36 @@ const GUESSES_MAX: usize = 100;
 /// All that is wrong between the objects of `mesh`, object by object.
 #[must_use]
 pub fn check(mesh: &Mesh) -> Vec<Problem> {
-    let mut checker = Checker { mesh, problems: Vec::new(), guesses_left: GUESSES_MAX };
+    let mut checker = Checker::new(mesh);
     checker.virtual_services();
     checker.destination_rules();
     checker.sidecars();
     checker.services();
     checker.service_entries();
-    let mut problems = checker.problems;
-    problems.sort();
-    problems.dedup();
-    problems.sort_by(|a, b| (&a.location, &a.object, a.severity).cmp(&(&b.location, &b.object, b.severity)));
-    problems
+    checker.finish()
+}
+
+/// What would be wrong between `object` and the others of `mesh`, were it one of them in the place of what is there by
+/// its name. Kinds that only others refer to have nothing said of them here.
+#[must_use]
+pub fn check_object(mesh: &Mesh, object: &Config) -> Vec<Problem> {
+    let mut checker = Checker::new(mesh);
+    match object {
+        Config::VirtualService(object) => checker.candidate_virtual_service(object),
+        Config::DestinationRule(object) => checker.candidate_rule(object),
+        Config::Sidecar(object) => checker.sidecar(object),
+        Config::MeshConfig(_)
+        | Config::Namespace(_)
+        | Config::Node(_)
+        | Config::ServiceAccount(_)
+        | Config::Pod(_)
+        | Config::Service(_)
+        | Config::ServiceEntry(_)
+        | Config::WorkloadEntry(_) => {}
+    }
+    let title = object.id().to_string();
+    checker.problems.retain(|problem| problem.object == title);
+    checker.finish()
 }
 
 struct Checker<'m> {
@@ -45,7 +64,19 @@ struct Checker<'m> {
     guesses_left: usize,
 }
 
-impl Checker<'_> {
+impl<'m> Checker<'m> {
+    fn new(mesh: &'m Mesh) -> Self {
+        Self { mesh, problems: Vec::new(), guesses_left: GUESSES_MAX }
+    }
+
+    fn finish(self) -> Vec<Problem> {
+        let mut problems = self.problems;
+        problems.sort();
+        problems.dedup();
+        problems.sort_by(|a, b| (&a.location, &a.object, a.severity).cmp(&(&b.location, &b.object, b.severity)));
+        problems
+    }
+
     fn say<T>(&mut self, code: Code, object: &Object<T>, field: &str, reason: String, remedy: String) {
         if self.problems.len() >= PROBLEMS_MAX {
             return;

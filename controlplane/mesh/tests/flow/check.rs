@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use mesh::{
-    compile::{check::check, route::ROUTES_MAX},
+    compile::{
+        check::{check, check_object},
+        route::ROUTES_MAX,
+    },
     model::{
-        Change, Selector,
+        Change, Config, Selector,
         destination_rule::OutlierDetection,
         service_entry::{EntryAddress, EntryResolution},
         string_match::StringMatch,
@@ -19,8 +22,18 @@ use crate::sample::*;
 
 fn said(changes: Vec<Change>) -> Vec<String> {
     let mut store = Store::new();
-    store.apply(changes);
-    check(store.mesh()).iter().map(|p| format!("{} {p}", p.code)).collect()
+    store.apply(changes.clone());
+    let problems = check(store.mesh());
+    // Whatever is said of an object when all are looked at is said when it alone is.
+    for change in changes {
+        let Change::Set(object) = change else { continue };
+        if matches!(*object, Config::VirtualService(_) | Config::DestinationRule(_) | Config::Sidecar(_)) {
+            let title = object.id().to_string();
+            let of_it: Vec<_> = problems.iter().filter(|problem| problem.object == title).cloned().collect();
+            assert_eq!(check_object(store.mesh(), &object), of_it);
+        }
+    }
+    problems.iter().map(|p| format!("{} {p}", p.code)).collect()
 }
 
 fn web() -> Vec<Change> {

@@ -17,20 +17,30 @@ impl Checker<'_> {
         let rules: Vec<Shared<Object<DestinationRule>>> = self.mesh.destination_rules().iter().cloned().collect();
         self.lost_to_older(&rules);
         for rule in &rules {
-            let host = &rule.spec.host;
-            if !self.is_declared(host) {
-                let missing = self.missing(host);
-                let code = missing.code(code::UNKNOWN_RULE_HOST);
-                self.say(code, rule, "spec.host", missing.reason(host), missing.remedy);
-                continue;
-            }
-            let services: Vec<Service> =
-                self.mesh.declarations(host).map(|declared| declared.service.clone()).collect();
-            self.where_applied(rule, &services);
-            for service in &services {
-                self.ports(rule, service);
-                self.empty_subsets(rule, service);
-            }
+            self.destination_rule(rule);
+        }
+    }
+
+    /// `rule` as it would be beside all others.
+    pub(super) fn candidate_rule(&mut self, rule: &Object<DestinationRule>) {
+        let others = self.mesh.destination_rules().iter().filter(|other| other.id != rule.id).cloned();
+        let rules: Vec<_> = others.chain([Shared::new(rule.clone())]).collect();
+        self.lost_to_older(&rules);
+        self.destination_rule(rule);
+    }
+
+    fn destination_rule(&mut self, rule: &Object<DestinationRule>) {
+        let host = &rule.spec.host;
+        if !self.is_declared(host) {
+            let missing = self.missing(host);
+            let code = missing.code(code::UNKNOWN_RULE_HOST);
+            return self.say(code, rule, "spec.host", missing.reason(host), missing.remedy);
+        }
+        let services: Vec<Service> = self.mesh.declarations(host).map(|declared| declared.service.clone()).collect();
+        self.where_applied(rule, &services);
+        for service in &services {
+            self.ports(rule, service);
+            self.empty_subsets(rule, service);
         }
     }
 

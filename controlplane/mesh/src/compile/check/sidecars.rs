@@ -10,9 +10,13 @@ impl Checker<'_> {
     pub(super) fn sidecars(&mut self) {
         let sidecars: Vec<Shared<Object<Sidecar>>> = self.mesh.sidecars().iter().cloned().collect();
         for sidecar in &sidecars {
-            for import in sidecar.spec.egress.iter().flatten() {
-                self.import(sidecar, import);
-            }
+            self.sidecar(sidecar);
+        }
+    }
+
+    pub(super) fn sidecar(&mut self, sidecar: &Object<Sidecar>) {
+        for import in sidecar.spec.egress.iter().flatten() {
+            self.import(sidecar, import);
         }
     }
 

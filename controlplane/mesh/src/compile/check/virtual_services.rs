@@ -18,16 +18,28 @@ impl Checker<'_> {
         let objects: Vec<Shared<Object<VirtualService>>> = self.mesh.virtual_services().iter().cloned().collect();
         self.taken_hosts(&objects);
         for object in &objects {
-            self.hosts(object);
-            self.destinations(object);
-            self.unreachable(object);
-            self.too_many_routes(object);
-            for (place, rule) in object.spec.http.iter().enumerate() {
-                self.delegate(object, rule, place);
-                self.rewritten_prefix(object, rule, place);
-                self.authority(object, rule, place);
-                self.tries(object, rule, place);
-            }
+            self.virtual_service(object);
+        }
+    }
+
+    /// `object` as it would be beside all others.
+    pub(super) fn candidate_virtual_service(&mut self, object: &Object<VirtualService>) {
+        let others = self.mesh.virtual_services().iter().filter(|other| other.id != object.id).cloned();
+        let objects: Vec<_> = others.chain([Shared::new(object.clone())]).collect();
+        self.taken_hosts(&objects);
+        self.virtual_service(object);
+    }
+
+    fn virtual_service(&mut self, object: &Object<VirtualService>) {
+        self.hosts(object);
+        self.destinations(object);
+        self.unreachable(object);
+        self.too_many_routes(object);
+        for (place, rule) in object.spec.http.iter().enumerate() {
+            self.delegate(object, rule, place);
+            self.rewritten_prefix(object, rule, place);
+            self.authority(object, rule, place);
+            self.tries(object, rule, place);
         }
     }
 

@@ -63,6 +63,14 @@ impl std::fmt::Debug for Cluster {
     }
 }
 
+impl Cluster {
+    /// The same way, for those who write.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+}
+
 /// Prepares the way to the API server, without asking it anything yet. `now` is the clock for metrics.
 ///
 /// # Errors

@@ -1,0 +1,85 @@
+//! The validating webhook: what `analyze` says of a file, the API server says of an object before it is stored.
+//!
+//! Each replica signs its own certificate with the authority that all share, and writes the roots into the bundle of
+//! the configuration. Both are replaced without a refused request.
+
+mod answer;
+mod authority;
+mod keeper;
+mod listen;
+mod review;
+mod rollover;
+
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use anyhow::Context as _;
+use ca::TrustDomain;
+use kube::Client;
+use tokio::net::TcpListener;
+
+use self::{answer::Desk, authority::Issuer, keeper::Keeper, listen::Certificate};
+use crate::{dispatch, metrics::Metrics, shutdown::Shutdown, source::Settings};
+
+/// Where it listens in a pod.
+pub const ADDRESS_IN_POD: SocketAddr = SocketAddr::new(std::net::IpAddr::V6(Ipv6Addr::UNSPECIFIED), 15017);
+
+/// What it works with.
+pub struct Sources {
+    /// The way to the API server.
+    pub client: Client,
+    /// The owner of the mesh, against which objects are held.
+    pub dispatch: dispatch::Handle,
+    /// Where it counts.
+    pub metrics: Arc<Metrics>,
+    /// What the meaning of objects depends on; the Secret is in the system namespace.
+    pub settings: Settings,
+    /// The clock for certificates.
+    pub now: fn() -> SystemTime,
+}
+
+impl std::fmt::Debug for Sources {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sources")
+    }
+}
+
+/// Binds the port. Where there is no IPv6, the unspecified address means that of IPv4.
+///
+/// # Errors
+/// When the port is taken or the address is not this machine's.
+pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && error.kind() != std::io::ErrorKind::AddrInUse => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        bound => bound,
+    }
+}
+
+/// Serves until shutdown. The certificate comes as soon as the API server answers.
+///
+/// # Errors
+/// When the domain of the cluster cannot be a trust domain, or TLS is not to be had.
+pub async fn serve(listener: TcpListener, sources: Sources, shutdown: Shutdown) -> anyhow::Result<()> {
+    let Sources { client, dispatch, metrics, settings, now } = sources;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let certificate = Arc::new(Certificate::default());
+    let tls = listen::acceptor(Arc::clone(&provider), Arc::clone(&certificate)).context("TLS for the webhook")?;
+    let issuer = Issuer {
+        trust_domain: TrustDomain::parse(&settings.domain).context("the domain of the cluster as a trust domain")?,
+        namespace: settings.system_namespace.to_string(),
+        domain: settings.domain.clone(),
+        provider,
+    };
+    let router = Desk::new(dispatch, metrics, settings).router();
+    let keeper = Keeper { client, issuer, certificate, now };
+    tokio::select! {
+        () = listen::serve(listener, tls, router, shutdown) => {}
+        () = keeper.run() => {}
+    }
+    Ok(())
+}
