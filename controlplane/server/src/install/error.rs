@@ -15,9 +15,10 @@ pub enum InstallError {
 impl InstallError {
     /// What the API server answered when it was asked for `object`.
     pub(super) fn refused(object: &str, error: &kube::Error) -> Self {
-        let (reason, remedy) = match error {
-            kube::Error::Api(status) => (status.message.clone(), remedy(status.code)),
-            other => (chain(other), "see that the API server can be reached: kubectl cluster-info"),
+        let (reason, remedy) = if let kube::Error::Api(status) = error {
+            (status.message.clone(), remedy(status.code))
+        } else {
+            (chain(error), "see that the API server can be reached: kubectl cluster-info")
         };
         Self::Refused { object: object.to_owned(), reason, remedy }
     }

@@ -77,8 +77,8 @@ fn reason(pod: &Pod) -> Option<String> {
         Some((waiting.reason.clone(), waiting.message.clone()))
     });
     let failing = || {
-        let conditions = status.conditions.iter().flatten();
-        let failing = conditions.filter(|condition| condition.status == "False").next_back()?;
+        let mut conditions = status.conditions.iter().flatten();
+        let failing = conditions.rfind(|condition| condition.status == "False")?;
         Some((failing.reason.clone(), failing.message.clone()))
     };
     let (reason, message) = waiting.or_else(failing)?;
