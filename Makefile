@@ -40,7 +40,7 @@ cluster: kube packages ## a real Kubernetes in the background, without Docker; N
 cluster-down: ## end what make cluster started, and leave nothing
 	@test ! -x $(TARGET)/debug/cluster || $(TARGET)/debug/cluster --state $(TARGET)/cluster down
 
-golden: tools ## rewrite the golden files from what the compiler gives; review the diff
+golden: kube ## rewrite the golden files and manifests/install.yaml from what the code and the chart give; review the diff
 	@UPDATE_GOLDEN=1 cargo test --workspace golden
 
 envoy: tools ## fetch the real Envoy into target/envoy/
@@ -49,7 +49,7 @@ envoy: tools ## fetch the real Envoy into target/envoy/
 python: tools ## fetch a Python with a gRPC client into target/python/
 	@python3 $(TOOLS)/fetch.py python $(TARGET)
 
-kube: tools ## build the real Kubernetes into target/kube/ (minutes the first time)
+kube: tools ## build the real Kubernetes and Helm into target/kube/ (minutes the first time)
 	@python3 $(TOOLS)/kube.py $(TARGET)
 
 # Root installs what Debian has of the nodes; anybody else is told how.

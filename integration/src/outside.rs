@@ -41,6 +41,8 @@ pub enum Program {
     Kubectl,
     /// The DNS server of a cluster, likewise.
     CoreDns,
+    /// What renders charts, likewise.
+    Helm,
     /// The application that pods run, built beside this program.
     App,
     /// What starts a cluster for people, built beside this program.
@@ -113,6 +115,7 @@ impl Program {
             Self::KubeProxy => Origin::Kubernetes { name: "kube-proxy" },
             Self::Kubectl => Origin::Kubernetes { name: "kubectl" },
             Self::CoreDns => Origin::Kubernetes { name: "coredns" },
+            Self::Helm => Origin::Kubernetes { name: "helm" },
         }
     }
 

@@ -1,4 +1,4 @@
-"""Builds the real Kubernetes of the tests from its Go modules: etcd, the programs of Kubernetes, CoreDNS.
+"""Builds the real Kubernetes of the tests from its Go modules: etcd, the programs of Kubernetes, CoreDNS; and Helm.
 
 usage: kube.py TARGET_DIRECTORY
 
@@ -38,6 +38,7 @@ def main(arguments):
         for name in LINKS:
             link(target / "kube" / name)
         build("coredns", go, version, target / "kube", "-s -w")
+        build("helm", go, version, target / "kube", "-s -w", package="helm.sh/helm/v3/cmd/helm")
     except (fetch.Failure, OSError) as failure:
         sys.exit(f"cannot build Kubernetes: {failure}")
 
@@ -74,16 +75,17 @@ def environment():
     return {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off"}
 
 
-def build(name, go, version, folder, flags):
+def build(name, go, version, folder, flags, package="."):
     module, stamp, binary = MODULES / name, folder / f".{name}.stamp", folder / name
-    sources = [module / "go.mod", module / "go.sum", module / "main.go", pathlib.Path(__file__)]
+    # A package of somebody else's has no source here.
+    sources = [module / "go.mod", module / "go.sum", *module.glob("*.go"), pathlib.Path(__file__)]
     wanted = hashlib.sha256(b"".join(file.read_bytes() for file in sources) + version.encode()).hexdigest()
     if stamp.is_file() and stamp.read_text() == wanted and os.access(binary, os.X_OK):
         return
     fetch.note(f"building {name} with {version} into {folder}; the first time this takes minutes")
     # Renamed into place at the end, so that a binary is whole and one that runs is left alone.
     fresh = folder / f"{name}.fresh"
-    command = [go, "build", "-v", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", str(fresh.absolute()), "."]
+    command = [go, "build", "-v", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", str(fresh.absolute()), package]
     begun = time.monotonic()
     run(command, module, Progress(name))
     os.replace(fresh, binary)

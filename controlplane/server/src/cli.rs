@@ -1,10 +1,12 @@
 //! The command line: each command in a file of its own, each room's arguments in the room.
 
+mod access;
 pub mod analyze;
 pub(crate) mod arguments;
 pub mod compile;
 mod crds;
 mod fetch;
+mod install;
 mod proxy_config;
 mod serve;
 mod status;
@@ -39,6 +41,10 @@ enum Command {
     ProxyConfig(proxy_config::Args),
     /// Print the custom resource definitions of Istio's kinds, for `kubectl apply`
     Crds(crds::Args),
+    /// Put the control plane into a cluster, or bring the one that is there up to this version
+    Install(install::InstallArgs),
+    /// Take the control plane out of a cluster
+    Uninstall(install::UninstallArgs),
     /// Print the version
     Version,
 }
@@ -72,6 +78,8 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(args).into(),
         Command::ProxyConfig(args) => proxy_config::run(args).into(),
         Command::Crds(args) => crds::run(args).into(),
+        Command::Install(args) => install::install(args).into(),
+        Command::Uninstall(args) => install::uninstall(args).into(),
         Command::Version => print(&format!("mainsheet {VERSION}\n")).into(),
     };
     match end {

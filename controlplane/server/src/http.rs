@@ -1,6 +1,6 @@
 //! The HTTP port: health, metrics, and what there is to see, by the paths that Istio's tools ask for.
 //!
-//! It knows no authentication and shows the whole mesh, so it is bound to loopback only.
+//! It knows no authentication and shows the whole mesh, so it is bound to loopback only. Health alone has a port for everybody.
 
 mod dump;
 mod listen;
@@ -58,11 +58,9 @@ const PAGES: [(&str, &str); 8] = [
 
 /// All pages.
 pub fn router(sources: Sources) -> Router {
+    let health = health(sources.dispatch.clone());
     Router::new()
-        .route("/livez", get(|| async { "ok\n" }))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .route("/ready", get(ready))
+        .route("/ready", get(ready).with_state(sources.dispatch.clone()))
         .route("/metrics", get(metrics))
         .route("/version", get(version))
         .route("/debug/syncz", get(syncz))
@@ -76,6 +74,18 @@ pub fn router(sources: Sources) -> Router {
         .route("/debug", get(list))
         .fallback(|| async { (StatusCode::NOT_FOUND, "no such page; /debug/list shows those there are\n") })
         .with_state(sources)
+        .merge(health)
+}
+
+/// The pages that probes ask for. They show nothing of the mesh, and so may be served to everybody.
+///
+/// The process is alive while it answers: a restart would bring nothing back that is absent. It is ready when every object was read once.
+pub fn health(dispatch: Handle) -> Router {
+    Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .with_state(dispatch)
 }
 
 #[derive(Debug, Deserialize)]
@@ -83,8 +93,8 @@ struct Verbosity {
     verbose: Option<String>,
 }
 
-async fn ready(State(sources): State<Sources>, Query(query): Query<Verbosity>) -> Response {
-    let view = sources.dispatch.view();
+async fn ready(State(dispatch): State<Handle>, Query(query): Query<Verbosity>) -> Response {
+    let view = dispatch.view();
     let checks = [("configuration", view.ready, "the configuration was not read whole yet")];
     let status = if checks.iter().all(|(_, ok, _)| *ok) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let mut text = String::new();

@@ -5,6 +5,7 @@ pub mod cli;
 pub mod crds;
 pub mod dispatch;
 pub mod http;
+pub mod install;
 pub mod metrics;
 pub mod server;
 pub mod shutdown;

@@ -3,13 +3,14 @@
 mod report;
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::{Context as _, bail};
+use futures::future::OptionFuture;
 use kube::Client;
 use mesh::model::{Namespace, Problem};
 use tokio::{
@@ -30,6 +31,8 @@ use crate::{
 
 /// Time for streams and pages to come to their end. Kubernetes allows 30 s before it kills.
 const GRACE: Duration = Duration::from_secs(5);
+/// Of the probes in a pod, where nothing else can have taken it.
+const HEALTH_PORT: u16 = 8080;
 
 /// Arguments of the server.
 #[derive(Debug, Clone, clap::Args)]
@@ -44,6 +47,18 @@ pub struct Args {
     /// The context in that file, in place of its current one
     #[arg(long, value_name = "NAME", requires = "kubeconfig")]
     pub context: Option<String>,
+    /// The DNS domain of the cluster: short names are completed with it
+    #[arg(long, value_name = "DOMAIN", default_value = "cluster.local", value_parser = arguments::domain)]
+    pub domain: String,
+    /// The namespace of the control plane and of the mesh's own configuration, ConfigMap `istio`
+    #[arg(
+        long,
+        env = "POD_NAMESPACE",
+        default_value = "istio-system",
+        value_name = "NAMESPACE",
+        value_parser = arguments::namespace
+    )]
+    pub system_namespace: String,
     /// Where proxies connect, in plain text; a loopback address
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15010", value_parser = arguments::loopback)]
     pub xds_address: SocketAddr,
@@ -53,9 +68,22 @@ pub struct Args {
     /// Where the API server has objects judged, over TLS; in a pod [::]:15017, elsewhere nowhere unless given
     #[arg(long, value_name = "ADDRESS", conflicts_with = "config_dir", value_parser = arguments::address)]
     pub webhook_address: Option<SocketAddr>,
-    /// The namespace of the control plane, which holds the configuration of the mesh and the key of its authority
-    #[arg(long, env = "POD_NAMESPACE", default_value = "istio-system", value_name = "NAMESPACE")]
-    pub system_namespace: String,
+    /// Where /livez, /readyz and /healthz are served to everybody, and nothing else; [::]:8080 in a pod without another source, else nowhere
+    #[arg(long, value_name = "ADDRESS", value_parser = arguments::address)]
+    pub health_address: Option<SocketAddr>,
+}
+
+impl Args {
+    /// Whether objects come from the cluster of the pod that this process runs in.
+    #[must_use]
+    pub fn is_in_cluster(&self) -> bool {
+        self.config_dir.is_none() && self.kubeconfig.is_none()
+    }
+
+    fn settings(&self) -> anyhow::Result<Settings> {
+        let system_namespace = Namespace::parse(&self.system_namespace)?;
+        Ok(Settings { domain: self.domain.clone(), system_namespace, ..Settings::default() })
+    }
 }
 
 /// Serves until SIGTERM or SIGINT.
@@ -64,11 +92,7 @@ pub struct Args {
 /// When it cannot start, or the owner of the mesh has died.
 pub async fn run(args: &Args) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
-    let settings = Settings {
-        system_namespace: Namespace::parse(&args.system_namespace)
-            .map_err(|error| anyhow::anyhow!("--system-namespace {}: {error}", args.system_namespace))?,
-        ..Settings::default()
-    };
+    let settings = args.settings()?;
     let Opened { watch, client, origin } = open(args, &settings, &metrics).await?;
     let xds = bound("--xds-address", args.xds_address, ads::bind(args.xds_address))?;
     let http = bound("--http-address", args.http_address, TcpListener::bind(args.http_address).await)?;
@@ -79,6 +103,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         }
         (None, _) | (_, None) => None,
     };
+    let health = bind_health(args).await?;
     let mut terminated = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
     let mut interrupted = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
 
@@ -102,11 +127,15 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         origin,
         xds_address = %xds.local_addr()?,
         http_address = %http.local_addr()?,
+        health_address = health.as_ref().map(TcpListener::local_addr).transpose()?.map(tracing::field::display),
         "serving"
     );
     let mut served = tokio::spawn(ads::serve(xds, Arc::new(service), shutdown.clone()));
-    let mut pages = tokio::spawn(http::serve(http, pages, shutdown.clone()));
-    let mut judge = tokio::spawn(judge(webhook, mesh.clone(), Arc::clone(&metrics), settings, shutdown));
+    let health = health.map(|listener| http::serve(listener, http::health(mesh.clone()), shutdown.clone()));
+    let mut judge = tokio::spawn(judge(webhook, mesh.clone(), Arc::clone(&metrics), settings, shutdown.clone()));
+    let mut pages = tokio::spawn(async move {
+        tokio::join!(http::serve(http, pages, shutdown), OptionFuture::from(health));
+    });
     let end = tokio::select! {
         end = follow(watch, &mesh, &found) => end,
         () = mesh.gone() => Err(anyhow::anyhow!("the owner of the mesh has died; please report the log above")),
@@ -155,8 +184,7 @@ async fn open(args: &Args, settings: &Settings, metrics: &Arc<Metrics>) -> anyho
 
 /// Where objects are judged, if anywhere.
 fn webhook_address(args: &Args) -> Option<SocketAddr> {
-    let in_pod = args.config_dir.is_none() && args.kubeconfig.is_none();
-    args.webhook_address.or_else(|| in_pod.then_some(webhook::ADDRESS_IN_POD))
+    args.webhook_address.or_else(|| args.is_in_cluster().then_some(webhook::ADDRESS_IN_POD))
 }
 
 /// Serves the webhook, where there is one to serve.
@@ -190,6 +218,24 @@ async fn follow(
         });
     }
     bail!("the source has ended, and nothing would be followed any more; please report the log above")
+}
+
+/// Takes the port of the probes, which come from outside the pod.
+async fn bind_health(args: &Args) -> anyhow::Result<Option<TcpListener>> {
+    const FLAG: &str = "--health-address";
+    if let Some(address) = args.health_address {
+        return bound(FLAG, address, TcpListener::bind(address).await).map(Some);
+    }
+    if !args.is_in_cluster() {
+        return Ok(None);
+    }
+    let [both, v4] = [IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::UNSPECIFIED)];
+    let listener = match TcpListener::bind((both, HEALTH_PORT)).await {
+        Ok(listener) => Ok(listener),
+        // The kernel of the node may know no IPv6 at all.
+        Err(_) => TcpListener::bind((v4, HEALTH_PORT)).await,
+    };
+    bound(FLAG, (both, HEALTH_PORT).into(), listener).map(Some)
 }
 
 fn bound(flag: &str, address: SocketAddr, listener: std::io::Result<TcpListener>) -> anyhow::Result<TcpListener> {

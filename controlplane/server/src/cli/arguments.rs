@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use mesh::model::Hostname;
+use mesh::model::{Hostname, Namespace};
 
 /// An address of this machine: whoever reaches the plain-text ports reads the whole mesh.
 pub(crate) fn loopback(text: &str) -> Result<SocketAddr, String> {
@@ -20,10 +20,18 @@ pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 /// The DNS domain of a cluster.
-pub(super) fn domain(text: &str) -> Result<String, String> {
+pub(crate) fn domain(text: &str) -> Result<String, String> {
     match Hostname::parse(text) {
         Ok(host) if !host.is_wildcard() => Ok(host.to_string()),
         Ok(_) | Err(_) => Err("not the name of a domain; write one such as cluster.local".into()),
+    }
+}
+
+/// The name of a namespace.
+pub(crate) fn namespace(text: &str) -> Result<String, String> {
+    match Namespace::parse(text) {
+        Ok(namespace) => Ok(namespace.to_string()),
+        Err(_) => Err("not the name of a namespace; write one such as istio-system".into()),
     }
 }
 

@@ -25,7 +25,7 @@ enum LogFormat {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    if args.server.config_dir.is_none() && args.server.kubeconfig.is_none() && !in_cluster() {
+    if args.server.is_in_cluster() && !in_cluster() {
         let message = "no source of objects: give --config-dir with a directory of YAML, or --kubeconfig with a file that \
                        kubectl works with, or run in a pod of the cluster";
         super::Cli::command().error(ErrorKind::MissingRequiredArgument, message).exit();

@@ -8,7 +8,7 @@ use http_body_util::BodyExt as _;
 use mainsheet::{
     ads::Proxies,
     dispatch::{self, Handle},
-    http::{Sources, router},
+    http::{Sources, health, router},
     metrics::Metrics,
     source,
 };
@@ -82,6 +82,19 @@ async fn it_is_alive_before_it_is_ready() {
     house.fill().await;
     assert_eq!(house.get("/readyz").await, (StatusCode::OK, "ready\n".into()));
     assert!(house.get("/ready?verbose").await.1.contains("[+] configuration ok"));
+}
+
+#[tokio::test]
+async fn probes_see_health_and_nothing_of_the_mesh() {
+    let mut house = house();
+    house.fill().await;
+    house.router = health(house.dispatch.clone());
+    for path in ["/livez", "/readyz", "/healthz"] {
+        assert_eq!(house.get(path).await.0, StatusCode::OK, "{path}");
+    }
+    for path in ["/metrics", "/version", "/debug", "/debug/configz", "/debug/registryz", "/"] {
+        assert_eq!(house.get(path).await, (StatusCode::NOT_FOUND, String::new()), "{path}");
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/component: control-plane
 app.kubernetes.io/part-of: mainsheet
-app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/managed-by: {{ .Values.managedBy | default .Release.Service }}
 {{- end }}
 
 {{/* What tells the pods of this release from all others; never changes, since selectors cannot. */}}
