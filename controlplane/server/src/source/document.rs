@@ -64,7 +64,15 @@ impl Declared {
 #[must_use]
 pub fn read(text: &str, file: &Arc<str>, settings: &Settings) -> Reading {
     let mut reader = Reader { file: Some(file), settings, reading: Reading::default() };
-    for document in yaml::parse(text) {
+    if let Some(error) = yaml::nul(text) {
+        // What a crash or a copy that was cut short leaves behind: nothing of it can be believed.
+        reader.broken(None, error);
+        return reader.reading;
+    }
+    let documents = yaml::parse(text);
+    // A text that ends in an error may be cut short, and more objects may be missing than the one that is broken.
+    reader.reading.unreadable = documents.last().is_some_and(|last| last.error.is_some());
+    for document in documents {
         let yaml::Document { root, error } = document;
         match (root, error) {
             (Some(root), None) => reader.document(&root),

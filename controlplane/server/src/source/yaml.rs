@@ -137,6 +137,21 @@ pub fn parse(text: &str) -> Vec<Document> {
         .collect()
 }
 
+/// The first NUL of a text, which is in no YAML: the parser would take it for the end.
+#[must_use]
+pub fn nul(text: &str) -> Option<SyntaxError> {
+    let before = text.get(..text.find('\0')?)?;
+    let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).saturating_add(1);
+    let column = before.get(line_start..).unwrap_or_default().chars().count();
+    Some(SyntaxError {
+        position: Position { line: count(before.matches('\n').count()), column: count(column) },
+        reason: "the text holds a NUL character; a crash or a copy cut short leaves such files".into(),
+        remedy: "write the file again",
+        limit: false,
+    })
+}
+
 fn parse_chunk(chunk: &Chunk<'_>) -> Document {
     let mut builder = Builder::new(chunk.lines_before);
     let mut parser = Parser::new_from_str(chunk.text);

@@ -103,8 +103,8 @@ struct Version {
 
 #[derive(Debug, Default, Deserialize)]
 struct Status {
-    #[serde(default)]
-    conditions: Vec<Condition>,
+    /// New definitions have `null` for a moment.
+    conditions: Option<Vec<Condition>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -119,6 +119,7 @@ impl Definition {
             .status
             .conditions
             .iter()
+            .flatten()
             .any(|condition| condition.r#type == "Established" && condition.status == "True");
         let serves = |wanted: &&str| self.spec.versions.iter().any(|version| version.served && version.name == *wanted);
         match VERSIONS.into_iter().find(serves) {
@@ -159,8 +160,10 @@ mod tests {
     #[test]
     fn a_definition_that_is_not_established_serves_nothing() {
         assert_eq!(definition(&[("v1", true)], "False").served(), Served::Absent);
-        let new: Definition =
-            serde_json::from_str(r#"{"spec": {"versions": [{"name": "v1", "served": true}]}}"#).unwrap();
-        assert_eq!(new.served(), Served::Absent);
+        for status in ["", r#", "status": {}"#, r#", "status": {"conditions": null}"#] {
+            let text = format!(r#"{{"spec": {{"versions": [{{"name": "v1", "served": true}}]}}{status}}}"#);
+            let new: Definition = serde_json::from_str(&text).unwrap();
+            assert_eq!(new.served(), Served::Absent, "{text}");
+        }
     }
 }

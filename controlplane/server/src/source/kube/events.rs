@@ -40,6 +40,8 @@ pub(super) struct Events<K> {
     fields: Option<String>,
     pulse: Arc<Pulse>,
     list: List,
+    /// The stream has brought a whole list.
+    is_listed: bool,
     stream: BoxStream<'static, Result<Event<K>, Error>>,
 }
 
@@ -56,7 +58,7 @@ impl<K: Watched> Events<K> {
     pub(super) fn new(api: Api<K>, plural: &'static str, fields: Option<String>, pulse: Arc<Pulse>) -> Self {
         let list = List::Streaming { begun: 0 };
         let stream = stream(api.clone(), fields.clone(), list);
-        Self { api, plural, fields, pulse, list, stream }
+        Self { api, plural, fields, pulse, list, is_listed: false, stream }
     }
 
     /// The next event. Whatever fails is tried again.
@@ -64,6 +66,7 @@ impl<K: Watched> Events<K> {
         loop {
             match self.stream.next().await {
                 Some(Ok(event)) => {
+                    self.is_listed |= matches!(event, Event::InitDone);
                     if self.counts(&event) {
                         return event;
                     }
@@ -74,9 +77,14 @@ impl<K: Watched> Events<K> {
                 Some(Err(Error::WatchError(status))) if status.code == 410 => {
                     tracing::info!(resource = self.plural, "the watch is too far behind, listing again");
                 }
-                Some(Err(error)) => self.pulse.failed(self.plural, &error),
+                Some(Err(error)) => {
+                    self.pulse.failed(self.plural, &error);
+                    if self.is_listed && was_away(&error) {
+                        self.list_again();
+                    }
+                }
                 // It goes on for ever.
-                None => self.stream = stream(self.api.clone(), self.fields.clone(), self.list),
+                None => self.list_again(),
             }
         }
     }
@@ -99,6 +107,11 @@ impl<K: Watched> Events<K> {
     fn list_in_pages(&mut self) {
         tracing::info!(resource = self.plural, "the API server does not stream lists, asking for pages");
         self.list = List::Paged;
+        self.list_again();
+    }
+
+    fn list_again(&mut self) {
+        self.is_listed = false;
         self.stream = stream(self.api.clone(), self.fields.clone(), self.list);
     }
 }
@@ -115,6 +128,15 @@ fn stream<K: Watched>(api: Api<K>, fields: Option<String>, list: List) -> BoxStr
         .without_max_times()
         .with_jitter();
     watcher(api, config).backoff(ExponentialBackoff::from(pauses)).boxed()
+}
+
+/// Whether nobody was there to begin a watch. What comes back may be restored from a backup: it takes a revision of its
+/// future without a word, and then keeps silent about all that is older.
+fn was_away(error: &Error) -> bool {
+    match error {
+        Error::WatchStartFailed(error) => !matches!(error, kube::Error::Api(_)),
+        Error::InitialListFailed(_) | Error::WatchError(_) | Error::WatchFailed(_) | Error::NoResourceVersion => false,
+    }
 }
 
 /// Servers that know the option and have it switched off say that the request is not valid.

@@ -402,3 +402,20 @@ fn more_findings_than_are_kept_still_refuse_the_object() {
     assert!(reading.problems.iter().any(|p| p.field == "spec.ports"));
     assert!(reading.items[0].content.is_none());
 }
+
+#[test]
+fn a_text_that_may_be_cut_short_takes_nothing_away() {
+    const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}]}\n";
+    // A NUL is the end of the text for the parser, and one in the middle hides all behind it.
+    for text in ["\0\0\0\0".to_owned(), format!("{SERVICE}---\n\0\n{SERVICE}"), SERVICE.replace("web", "w\0b")] {
+        let reading = reading(&text);
+        assert!(reading.items.is_empty() && reading.unreadable, "{text:?}");
+        assert!(reading.problems[0].to_string().contains("NUL"), "{:?}", reading.problems);
+    }
+    let position = |text: &str| reading(text).problems[0].location.as_ref().map(|at| (at.line, at.column));
+    assert_eq!(position("a: b\nc: \0"), Some((2, 4)));
+    // What follows a text that ends in an error is not known; an error before others hides nothing.
+    let broken = format!("{SERVICE}---\n{}", SERVICE.replace("80}]}", "80"));
+    assert!(reading(&broken).unreadable);
+    assert!(!reading(&format!("{broken}---\n{SERVICE}")).unreadable);
+}

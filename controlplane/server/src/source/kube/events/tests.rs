@@ -1,6 +1,6 @@
 //! API servers of all kinds, played by a function.
 
-use std::{convert::Infallible, sync::Mutex, time::UNIX_EPOCH};
+use std::{io, sync::Mutex, time::UNIX_EPOCH};
 
 use http::{Request, Response};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -17,6 +17,9 @@ const STREAM: &str = "streaming list";
 const PAGE: &str = "page";
 const WATCH: &str = "watch";
 
+/// The answer of an API server that is not there.
+const AWAY: (u16, String) = (0, String::new());
+
 /// The events of an API server that answers each kind of request as `answer` says.
 fn events(answer: impl Fn(&'static str) -> (u16, String) + Send + Sync + 'static) -> (Events<ConfigMap>, Asked) {
     let asked = Asked::default();
@@ -30,8 +33,9 @@ fn events(answer: impl Fn(&'static str) -> (u16, String) + Send + Sync + 'static
         };
         seen.lock().unwrap().push(kind);
         let (status, text) = answer(kind);
-        let response = Response::builder().status(status).body(Body::from(text.into_bytes())).unwrap();
-        std::future::ready(Ok::<_, Infallible>(response))
+        let refused = (status == AWAY.0).then(|| io::Error::from(io::ErrorKind::ConnectionRefused));
+        let respond = || Response::builder().status(status).body(Body::from(text.into_bytes())).unwrap();
+        std::future::ready(refused.map_or_else(|| Ok(respond()), Err))
     });
     let pulse = Arc::new(Pulse::new(Arc::new(Metrics::new("test")), || UNIX_EPOCH));
     let api = Api::all(Client::new(server, "default"));
@@ -108,4 +112,22 @@ async fn whatever_fails_is_tried_again() {
     });
     assert_eq!(until_listed(&mut events).await, ["Init", "InitApply(a)", "InitDone"]);
     assert_eq!(*asked.lock().unwrap(), [STREAM, STREAM, STREAM]);
+}
+
+#[tokio::test]
+async fn an_api_server_that_was_away_is_asked_for_the_list_again() {
+    // It may have come back with older objects, and would say nothing of them to a watch that goes on where it was.
+    let times = Mutex::new(0);
+    let (mut events, asked) = events(move |kind| {
+        let mut times = times.lock().unwrap();
+        *times += 1;
+        match (kind, *times) {
+            (_, 2 | 3) => AWAY,
+            (STREAM, 1) => (200, line("ADDED", &map("a")) + &end_of_list()),
+            _ => (200, line("ADDED", &map("b")) + &end_of_list()),
+        }
+    });
+    assert_eq!(until_listed(&mut events).await, ["Init", "InitApply(a)", "InitDone"]);
+    assert_eq!(until_listed(&mut events).await, ["Init", "InitApply(b)", "InitDone"]);
+    assert_eq!(*asked.lock().unwrap(), [STREAM, WATCH, STREAM, STREAM]);
 }
