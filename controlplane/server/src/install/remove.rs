@@ -7,12 +7,15 @@ use kube::{
     api::{DeleteParams, DynamicObject, Preconditions},
     runtime::wait::{await_condition, conditions},
 };
+use serde_json::json;
 
 use super::{
     InstallError, Object, contents,
     object::{MANAGED_BY, PART_OF, has},
 };
 
+/// The Secret with the key of the authority, which the control plane makes for itself.
+const AUTHORITY: &str = "mainsheet-ca";
 /// Time for the objects of a kind to go with it.
 const PURGED_WITHIN: Duration = Duration::from_secs(60);
 
@@ -27,14 +30,22 @@ pub async fn remove(
     purge_crds: bool,
     say: impl Fn(String),
 ) -> Result<(), InstallError> {
-    for object in objects.iter().rev().filter(|object| purge_crds || !object.is_definition()) {
+    // The namespace comes last; what the control plane has made in it goes just before, when nobody may make it anew.
+    let made = |object: &Object| {
+        let metadata = json!({"name": AUTHORITY, "namespace": object.name()});
+        object.is_namespace().then(|| Object::new(json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata})))
+    };
+    let listed = objects.iter().rev().filter(|object| purge_crds || !object.is_definition());
+    for object in listed.flat_map(|object| made(object).into_iter().chain([object.clone()])) {
+        let object = &object;
         let title = object.title();
         let refused = |error| InstallError::refused(&title, &error);
         let Some(found) = object.api(client).get_opt(object.name()).await.map_err(refused)? else { continue };
         if found.metadata.deletion_timestamp.is_some() {
             continue;
         }
-        let ours = if object.is_definition() { PART_OF } else { MANAGED_BY };
+        let is_applied = !object.is_definition() && object.name() != AUTHORITY;
+        let ours = if is_applied { MANAGED_BY } else { PART_OF };
         if !has(&found, ours) {
             say(format!("kept {title}: its label {} is not {}", ours.0, ours.1));
             continue;

@@ -75,6 +75,8 @@ impl Issuer {
     /// The Secret with this data.
     pub(super) fn secret_of(&self, data: BTreeMap<String, ByteString>) -> Secret {
         let mut secret = Secret { data: Some(data), type_: Some("istio.io/ca-root".into()), ..Secret::default() };
+        // What `mainsheet uninstall` knows it by.
+        secret.metadata.labels = Some(BTreeMap::from([("app.kubernetes.io/part-of".into(), "mainsheet".into())]));
         secret.metadata.name = Some(SECRET.into());
         secret.metadata.namespace = Some(self.namespace.clone());
         secret
