@@ -7,6 +7,7 @@ pub mod dispatch;
 pub mod http;
 pub mod install;
 pub mod metrics;
+pub mod port;
 pub mod server;
 pub mod shutdown;
 pub mod source;

@@ -3,7 +3,7 @@
 mod report;
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
@@ -24,7 +24,7 @@ use crate::{
     cli::arguments,
     dispatch, http,
     metrics::Metrics,
-    shutdown,
+    port, shutdown,
     source::{self, Settings, Update, Watch, kube::Access},
     webhook,
 };
@@ -32,7 +32,7 @@ use crate::{
 /// Time for streams and pages to come to their end. Kubernetes allows 30 s before it kills.
 const GRACE: Duration = Duration::from_secs(5);
 /// Of the probes in a pod, where nothing else can have taken it.
-const HEALTH_PORT: u16 = 8080;
+const HEALTH_IN_POD: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 8080);
 
 /// Arguments of the server.
 #[derive(Debug, Clone, clap::Args)]
@@ -98,7 +98,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     let http = bound("--http-address", args.http_address, TcpListener::bind(args.http_address).await)?;
     let webhook = match (&client, webhook_address(args)) {
         (Some(client), Some(address)) => {
-            let listener = bound("--webhook-address", address, webhook::bind(address).await)?;
+            let listener = bound("--webhook-address", address, port::bind(address).await)?;
             Some((listener, client.clone()))
         }
         (None, _) | (_, None) => None,
@@ -222,20 +222,9 @@ async fn follow(
 
 /// Takes the port of the probes, which come from outside the pod.
 async fn bind_health(args: &Args) -> anyhow::Result<Option<TcpListener>> {
-    const FLAG: &str = "--health-address";
-    if let Some(address) = args.health_address {
-        return bound(FLAG, address, TcpListener::bind(address).await).map(Some);
-    }
-    if !args.is_in_cluster() {
-        return Ok(None);
-    }
-    let [both, v4] = [IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::UNSPECIFIED)];
-    let listener = match TcpListener::bind((both, HEALTH_PORT)).await {
-        Ok(listener) => Ok(listener),
-        // The kernel of the node may know no IPv6 at all.
-        Err(_) => TcpListener::bind((v4, HEALTH_PORT)).await,
-    };
-    bound(FLAG, (both, HEALTH_PORT).into(), listener).map(Some)
+    let in_pod = || args.is_in_cluster().then_some(HEALTH_IN_POD);
+    let Some(address) = args.health_address.or_else(in_pod) else { return Ok(None) };
+    bound("--health-address", address, port::bind(address).await).map(Some)
 }
 
 fn bound(flag: &str, address: SocketAddr, listener: std::io::Result<TcpListener>) -> anyhow::Result<TcpListener> {

@@ -11,7 +11,7 @@ mod review;
 mod rollover;
 
 use std::{
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::Arc,
     time::SystemTime,
 };
@@ -25,7 +25,7 @@ use self::{answer::Desk, authority::Issuer, keeper::Keeper, listen::Certificate}
 use crate::{dispatch, metrics::Metrics, shutdown::Shutdown, source::Settings};
 
 /// Where it listens in a pod.
-pub const ADDRESS_IN_POD: SocketAddr = SocketAddr::new(std::net::IpAddr::V6(Ipv6Addr::UNSPECIFIED), 15017);
+pub const ADDRESS_IN_POD: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 15017);
 
 /// What it works with.
 pub struct Sources {
@@ -44,19 +44,6 @@ pub struct Sources {
 impl std::fmt::Debug for Sources {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Sources")
-    }
-}
-
-/// Binds the port. Where there is no IPv6, the unspecified address means that of IPv4.
-///
-/// # Errors
-/// When the port is taken or the address is not this machine's.
-pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    match TcpListener::bind(address).await {
-        Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && error.kind() != std::io::ErrorKind::AddrInUse => {
-            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
-        }
-        bound => bound,
     }
 }
 

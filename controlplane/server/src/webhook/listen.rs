@@ -17,13 +17,11 @@ use rustls::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    task::JoinSet,
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
 
-use crate::shutdown::Shutdown;
+use crate::{port, shutdown::Shutdown};
 
 /// Open connections: API servers keep some each. Anybody in the cluster can open others.
 const CONNECTIONS_MAX: usize = 512;
@@ -34,8 +32,6 @@ const HEAD_LEN_MAX: usize = 16 << 10;
 /// Time until a request's head has come, from the end of the one before. API servers close what was idle for 90 s; were
 /// we to do so first, a request that is just being sent would be lost.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
-/// Pause after a failure to accept.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The certificate for new connections.
 #[derive(Debug, Default)]
@@ -70,31 +66,9 @@ pub(super) fn acceptor(
 }
 
 /// Serves until shutdown, then lets what is under way come to its end.
-pub(super) async fn serve(listener: TcpListener, tls: TlsAcceptor, router: Router, mut shutdown: Shutdown) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
-            () = shutdown.begun() => break,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection on the webhook's port");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
-        let (tls, router, shutdown) = (tls.clone(), router.clone(), shutdown.clone());
-        connections.spawn(async move {
-            let _place = place;
-            converse(stream, tls, router, shutdown).await;
-        });
-    }
-    while connections.join_next().await.is_some() {}
+pub(super) async fn serve(listener: TcpListener, tls: TlsAcceptor, router: Router, shutdown: Shutdown) {
+    let converse = |stream, shutdown| converse(stream, tls.clone(), router.clone(), shutdown);
+    port::accept(listener, "the webhook's port", CONNECTIONS_MAX, shutdown, converse).await;
 }
 
 async fn converse(stream: TcpStream, tls: TlsAcceptor, router: Router, mut shutdown: Shutdown) {
