@@ -10,6 +10,7 @@ use std::{
 
 use inotify::EventMask;
 use mesh::model::{Location, Problem, code, code::Code};
+use tokio::time::Instant;
 
 use super::{
     batch::{Batch, Dirty, Extent, Stage},
@@ -75,14 +76,10 @@ impl State {
         }
     }
 
-    /// Adds what has happened until now to `batch`. Gives whether that was anything.
-    pub(super) fn hear(&mut self, events: &mut Events, batch: &mut Batch) -> bool {
-        let mut heard = false;
+    /// Adds what has happened until now to `batch`.
+    pub(super) fn hear(&mut self, events: &mut Events, batch: &mut Batch, now: Instant) {
         let is_plain = self.is_plain;
-        events.drain(&mut self.watched, |event| {
-            heard |= tell(event, is_plain, batch);
-        });
-        heard
+        events.drain(&mut self.watched, |event| tell(event, is_plain, batch, now));
     }
 
     /// Reads what has changed. What is in force stays as it is until [`State::reconcile`].
@@ -95,11 +92,12 @@ impl State {
         if dirty.extent == Extent::Files && self.look_at(&dirty.files, &mut refreshed) {
             return refreshed;
         }
-        let mut dirty = Some(dirty);
-        for _ in 0..LOOKS_MAX {
-            let scan = Scan::of(&self.roots, &mut self.watched);
-            let is_still = dirty.is_none() && self.is_as_read(&scan);
-            self.read(&scan, dirty.take(), &mut refreshed);
+        for look in 0..LOOKS_MAX {
+            let mut scan = Scan::of(&self.roots, &mut self.watched);
+            scan.files.retain(|path, _| !dirty.leaves(path));
+            let is_still = look > 0 && self.is_as_read(&scan, dirty);
+            let again = |path: &PathBuf| look == 0 && (dirty.extent == Extent::Content || dirty.files.contains(path));
+            self.read(&scan, dirty, again, &mut refreshed);
             if is_still {
                 break;
             }
@@ -141,18 +139,17 @@ impl State {
     }
 
     /// Whether the files are those that were read, unchanged.
-    fn is_as_read(&self, scan: &Scan) -> bool {
+    fn is_as_read(&self, scan: &Scan, dirty: &Dirty) -> bool {
         scan.files.iter().all(|(path, stamp)| self.files.get(path).is_some_and(|file| file.stamp == *stamp))
-            && self.files.keys().all(|path| scan.files.contains_key(path) || scan.is_hidden(path))
+            && self.files.keys().all(|path| scan.files.contains_key(path) || scan.is_hidden(path) || dirty.leaves(path))
     }
 
-    fn read(&mut self, scan: &Scan, dirty: Option<&Dirty>, refreshed: &mut Refreshed) {
-        let is_gone = |path: &&PathBuf| !scan.files.contains_key(*path) && !scan.is_hidden(path);
+    /// Reads files that do not look as before, and those that are to be read `again`.
+    fn read(&mut self, scan: &Scan, dirty: &Dirty, again: impl Fn(&PathBuf) -> bool, refreshed: &mut Refreshed) {
+        let is_gone = |path: &&PathBuf| !scan.files.contains_key(*path) && !scan.is_hidden(path) && !dirty.leaves(path);
         for path in self.files.keys().filter(is_gone).cloned().collect::<Vec<_>>() {
             self.forget(&path);
         }
-        let again =
-            |path| dirty.is_some_and(|dirty| dirty.extent == Extent::Content || dirty.files.contains::<PathBuf>(path));
         for (path, stamp) in &scan.files {
             if again(path) || self.files.get(path).is_none_or(|before| before.stamp != *stamp) {
                 self.look(path, *stamp, refreshed);
@@ -240,40 +237,22 @@ impl FileState {
     }
 }
 
-/// Adds what an event means to `batch`. Gives whether it means anything.
-fn tell(event: Event, is_plain: bool, batch: &mut Batch) -> bool {
+/// Adds what an event means to `batch`.
+fn tell(event: Event, is_plain: bool, batch: &mut Batch, now: Instant) {
     let (path, mask) = match event {
         Event::Within { path, mask } => (path, mask),
-        Event::Directory => {
-            batch.all(Extent::Tree);
-            return true;
-        }
-        Event::Lost => {
-            batch.all(Extent::Content);
-            return true;
-        }
+        Event::Directory => return batch.all(Extent::Tree, now),
+        Event::Lost => return batch.all(Extent::Content, now),
     };
+    let is_directory = mask.contains(EventMask::ISDIR);
+    if is_manifest(&path) && !is_hidden(&path) && !is_directory {
+        return batch.file(path, stage(mask), now);
+    }
     // What is hidden, or no manifest by its name, counts only if a link leads to it. Then any name may stand for any file.
-    let may_link = || mask.intersects(EventMask::CREATE | EventMask::MOVED_TO) && path.is_symlink();
-    if !is_plain {
-        batch.all(Extent::Tree);
+    let is_link = || mask.intersects(EventMask::CREATE | EventMask::MOVED_TO) && path.is_symlink();
+    if !is_plain || !is_hidden(&path) && (is_directory || is_link()) {
+        batch.all(Extent::Tree, now);
     }
-    if is_hidden(&path) {
-        return !is_plain;
-    }
-    if mask.contains(EventMask::ISDIR) {
-        batch.all(Extent::Tree);
-        return true;
-    }
-    if !is_manifest(&path) {
-        let links = may_link();
-        if links {
-            batch.all(Extent::Tree);
-        }
-        return links || !is_plain;
-    }
-    batch.file(path, stage(mask));
-    true
 }
 
 fn stage(mask: EventMask) -> Stage {
