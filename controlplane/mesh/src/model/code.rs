@@ -139,6 +139,8 @@ codes! {
         "A ServiceEntry with resolution STATIC takes addresses only, so that the WorkloadEntry that it selects is none of its endpoints."
     UNKNOWN_POD "MS0519" Warning "the EndpointSlice names a Pod that does not exist"
         "The endpoint takes requests, but has no labels and no identity: it belongs to no subset, and is spoken to in plain text."
+    FOREIGN_POD "MS0520" Warning "the EndpointSlice names a Pod of another namespace"
+        "Whoever may write slices in one namespace would give their endpoints the identity and labels of another's Pod. The endpoint takes requests, but has neither."
 
     UNREACHABLE_RULE "MS0601" Warning "the rule is never reached"
         "An earlier rule matches every request; the first match wins."

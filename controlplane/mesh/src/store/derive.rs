@@ -264,7 +264,7 @@ fn service_of_slice(slice: &Object<EndpointSlice>) -> ObjectId {
 
 fn pods_of_slice(slice: &Object<EndpointSlice>) -> impl Iterator<Item = ObjectId> {
     let named = slice.spec.endpoints.iter().filter_map(|endpoint| endpoint.pod.as_ref());
-    named.map(|(namespace, name)| ObjectId::new(Kind::Pod, namespace.clone(), name))
+    named.map(|name| ObjectId::new(Kind::Pod, slice.id.namespace.clone(), name))
 }
 
 fn remove_from<K: Ord, V: Ord>(index: &mut BTreeMap<K, BTreeSet<V>>, key: &K, value: &V) {

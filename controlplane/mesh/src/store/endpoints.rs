@@ -113,7 +113,7 @@ fn of_slice(
     address: EndpointAddress,
     health: Health,
 ) -> Endpoint {
-    let id = endpoint.pod.as_ref().map(|(namespace, name)| ObjectId::new(Kind::Pod, namespace.clone(), name));
+    let id = endpoint.pod.as_ref().map(|name| ObjectId::new(Kind::Pod, namespace.clone(), name));
     let pod = id.as_ref().and_then(|id| mesh.pods.get(id));
     let node = endpoint.node.clone().or_else(|| pod.and_then(|pod| pod.spec.node.clone()));
     let hostname = endpoint.hostname.clone();

@@ -145,10 +145,10 @@ fn endpoints(id: &str, of: &str, variant: usize) -> Object<mesh::model::endpoint
     let made = slice(id, of);
     match variant % VARIANTS {
         0 => made,
-        1 => made.with(endpoint_of("10.1.0.1", "a/p0")),
-        2 => made.with(endpoint_of("10.1.0.1", "a/p0")).with(on("n1", endpoint_of("10.1.0.2", "a/p1"))),
+        1 => made.with(endpoint_of("10.1.0.1", "p0")),
+        2 => made.with(endpoint_of("10.1.0.1", "p0")).with(on("n1", endpoint_of("10.1.0.2", "p1"))),
         3 => made.with(SliceEndpoint { ready: false, terminating: true, ..endpoint("10.1.0.3") }).at("10.1.0.4"),
-        4 => made.with(on("n0", endpoint_of("10.1.0.5", "b/p2"))).with(endpoint_of("10.1.0.6", "b/p3")),
+        4 => made.with(on("n0", endpoint_of("10.1.0.5", "p2"))).with(endpoint_of("10.1.0.6", "p3")),
         _ => made.at("10.1.0.7").at("fd00::7"),
     }
 }

@@ -33,7 +33,7 @@ fn endpoints_take_labels_account_and_place_from_their_pod() {
     web.spec.service_account = "robot".to_owned();
     store.apply(vec![
         service("default/web").set(),
-        slice("default/web-1", "web").with(endpoint_of("10.1.0.1", "default/web-0")).at("10.1.0.2").set(),
+        slice("default/web-1", "web").with(endpoint_of("10.1.0.1", "web-0")).at("10.1.0.2").set(),
         web.set(),
         node("n1", "r/z/s").set(),
     ]);
@@ -52,8 +52,8 @@ fn a_label_of_the_pod_says_where_it_is_before_the_node_and_the_slice() {
     store.apply(vec![
         service("default/web").set(),
         slice("default/web-1", "web")
-            .with(in_zone("default/a", "10.1.0.1"))
-            .with(in_zone("default/b", "10.1.0.2"))
+            .with(in_zone("a", "10.1.0.1"))
+            .with(in_zone("b", "10.1.0.2"))
             .set(),
         pod("default/a", &[("istio-locality", "r1.z1.s1")]).set(),
         pod("default/b", &[]).set(),
