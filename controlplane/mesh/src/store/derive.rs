@@ -155,7 +155,14 @@ impl Store {
         dirty: &mut Dirty,
     ) {
         for entry in before.into_iter().chain(after) {
-            self.note_member(&entry.id.namespace, &entry.spec.labels, dirty);
+            let (namespace, labels) = (&entry.id.namespace, &entry.spec.labels);
+            self.note_member(namespace, labels, dirty);
+            let services = self.mesh.declared_services.in_namespace(namespace);
+            let selecting = services.filter(|service| service.spec.takes_in(labels));
+            dirty.endpoints.extend(selecting.map(|service| ServiceKey {
+                host: service.spec.hostname.clone(),
+                namespace: namespace.clone(),
+            }));
         }
     }
 
