@@ -17,7 +17,7 @@ use super::{
     events::{Event, Events, Watched},
     holdings::Holdings,
     read::read_file,
-    scan::{FILES_MAX, Scan, Stamp, TOTAL_LEN_MAX, is_hidden, is_manifest},
+    scan::{DEPTH_MAX, FILES_MAX, Scan, Stamp, TOTAL_LEN_MAX, is_hidden, is_manifest},
 };
 use crate::source::{
     Settings, Update,
@@ -291,5 +291,10 @@ fn scan_problems(scan: &Scan) -> Vec<Problem> {
         let reason = format!("there are more files than are read: at most {FILES_MAX}, or 512 MiB together");
         problems.push(Problem { location: None, ..file_problem(code::TOO_MANY_FILES, &"".into(), reason) });
     }
+    problems.extend(scan.too_deep.iter().map(|path| {
+        let reason = format!("the directory lies more than {DEPTH_MAX} levels deep; nothing in it is read");
+        let remedy = "move its files up".to_owned();
+        Problem { remedy, ..file_problem(code::DIRECTORY_TOO_DEEP, &path.to_string_lossy().into(), reason) }
+    }));
     problems
 }

@@ -90,6 +90,21 @@ fn every_manifest_under_a_directory_is_read_and_nothing_else() {
 }
 
 #[test]
+fn a_directory_that_is_too_deep_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let deep = |levels: usize, name: &str| format!("{}{name}", "d/".repeat(levels));
+    write(&directory, &deep(scan::DEPTH_MAX, "a.yaml"), &service("a", 80));
+    write(&directory, &deep(scan::DEPTH_MAX + 1, "b.yaml"), &service("b", 80));
+    write(&directory, &deep(scan::DEPTH_MAX + 2, "c.yaml"), &service("c", 80));
+    let update = load(&[directory.path().to_owned()], &Settings::default());
+    assert_eq!(shown(&update), ["set Service default/a"]);
+    let errors = errors(&update);
+    let path = directory.path().join(deep(scan::DEPTH_MAX + 1, "")).display().to_string();
+    let place = format!("[{}:1:1]", path.trim_end_matches('/'));
+    assert!(errors.len() == 1 && errors[0].ends_with(&format!("(move its files up) {place}")), "{errors:?}");
+}
+
+#[test]
 fn an_object_declared_twice_counts_once_and_is_named() {
     let directory = tempfile::tempdir().unwrap();
     write(&directory, "a.yaml", &service("a", 80));
