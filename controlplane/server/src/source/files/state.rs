@@ -53,7 +53,8 @@ pub(super) struct State {
 
 #[derive(Debug)]
 struct FileState {
-    stamp: Stamp,
+    /// `None` when it cannot be looked at.
+    stamp: Option<Stamp>,
     /// Of the content; `None` when it could not be read.
     hash: Option<u64>,
     /// Of the content that was read: the stamp may be older.
@@ -134,24 +135,28 @@ impl State {
                 Ok(_) | Err(_) => return false,
             }
         }
-        let total: u64 = self.files.values().map(|file| file.stamp.len).fold(0, u64::saturating_add);
+        let total: u64 = self.files.values().filter_map(|file| file.stamp).map(|stamp| stamp.len).sum();
         self.files.len() <= FILES_MAX && total <= TOTAL_LEN_MAX
     }
 
     /// Whether the files are those that were read, unchanged.
     fn is_as_read(&self, scan: &Scan, dirty: &Dirty) -> bool {
-        scan.files.iter().all(|(path, stamp)| self.files.get(path).is_some_and(|file| file.stamp == *stamp))
+        scan.files.iter().all(|(path, stamp)| self.files.get(path).is_some_and(|file| file.stamp == Some(*stamp)))
             && self.files.keys().all(|path| scan.files.contains_key(path) || scan.is_hidden(path) || dirty.leaves(path))
     }
 
     /// Reads files that do not look as before, and those that are to be read `again`.
     fn read(&mut self, scan: &Scan, dirty: &Dirty, again: impl Fn(&PathBuf) -> bool, refreshed: &mut Refreshed) {
-        let is_gone = |path: &&PathBuf| !scan.files.contains_key(*path) && !scan.is_hidden(path) && !dirty.leaves(path);
-        for path in self.files.keys().filter(is_gone).cloned().collect::<Vec<_>>() {
-            self.forget(&path);
+        let unseen = |path: &&PathBuf| !scan.files.contains_key(*path) && !dirty.leaves(path);
+        for path in self.files.keys().filter(unseen).cloned().collect::<Vec<_>>() {
+            if scan.is_hidden(&path) {
+                self.lose(&path);
+            } else {
+                self.forget(&path);
+            }
         }
         for (path, stamp) in &scan.files {
-            if again(path) || self.files.get(path).is_none_or(|before| before.stamp != *stamp) {
+            if again(path) || self.files.get(path).is_none_or(|before| before.stamp != Some(*stamp)) {
                 self.look(path, *stamp, refreshed);
             }
         }
@@ -170,7 +175,7 @@ impl State {
         if let (Ok((_, hash)), Some(before)) = (&outcome, before)
             && before.hash == Some(*hash)
         {
-            before.stamp = stamp;
+            before.stamp = Some(stamp);
             return;
         }
         let file = self.take(path, stamp, outcome);
@@ -192,14 +197,23 @@ impl State {
             Ok((text, hash)) => {
                 let Reading { items, problems, unreadable } = document::read(&text, &name, &self.settings);
                 self.holdings.says(path, items, unreadable);
-                FileState { stamp, hash: Some(hash), is_empty: text.is_empty(), problems, unreadable }
+                FileState { stamp: Some(stamp), hash: Some(hash), is_empty: text.is_empty(), problems, unreadable }
             }
             Err((code, reason)) => {
                 self.holdings.says(path, Vec::new(), true);
                 let problems = vec![file_problem(code, &name, reason)];
-                FileState { stamp, hash: None, is_empty: false, problems, unreadable: true }
+                FileState { stamp: Some(stamp), hash: None, is_empty: false, problems, unreadable: true }
             }
         }
+    }
+
+    /// A file cannot be looked at any more: it declares nothing until it can be, and what it held stays only as long as no
+    /// other file declares it.
+    fn lose(&mut self, path: &Path) {
+        let Some(file) = self.files.get_mut(path).filter(|file| file.stamp.is_some()) else { return };
+        // What was wrong with it is not mended by that.
+        (file.stamp, file.hash, file.unreadable) = (None, None, true);
+        self.holdings.says(path, Vec::new(), true);
     }
 
     fn forget(&mut self, path: &Path) {

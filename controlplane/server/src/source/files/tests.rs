@@ -176,6 +176,63 @@ async fn a_directory_that_is_lost_keeps_all_and_is_found_again() {
     fs::remove_dir_all(aside).unwrap();
 }
 
+#[test]
+fn what_cannot_be_looked_at_holds_only_what_nobody_else_declares() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let mut state = State::new(vec![directory.path().to_owned()], Settings::default(), Watched::default());
+    let mut look = || {
+        state.refresh(&Dirty { extent: Extent::Tree, ..Dirty::default() });
+        let update = state.reconcile();
+        (shown(&update), errors(&update).join("\n"))
+    };
+    let lost: [(&str, &dyn Fn()); 2] = [
+        ("leads nowhere", &|| symlink("nowhere", path("a.yaml")).unwrap()),
+        ("is a pipe", &|| assert!(Command::new("mkfifo").arg(path("a.yaml")).status().unwrap().success())),
+    ];
+    for (reason, put) in lost {
+        write(&directory, "a.yaml", &format!("{}---\n{}", service("a", 80), service("b", 80)));
+        assert_eq!(look().0, ["set Service default/a", "set Service default/b"], "{reason}");
+        fs::remove_file(path("a.yaml")).unwrap();
+        put();
+        let (changes, problems) = look();
+        assert_eq!(changes, Vec::<String>::new());
+        assert!(problems.contains(reason), "{problems}");
+        // Another declaration counts at once, and is not the second one.
+        write(&directory, "z.yaml", &service("a", 81));
+        let (changes, problems) = look();
+        assert_eq!(changes, ["set Service default/a"], "{reason}");
+        assert!(!problems.contains("twice"), "{problems}");
+        // What belongs to the other now goes with it.
+        fs::remove_file(path("z.yaml")).unwrap();
+        assert_eq!(look().0, ["remove Service default/a"], "{reason}");
+        fs::remove_file(path("a.yaml")).unwrap();
+        assert_eq!(look().0, ["remove Service default/b"], "{reason}");
+    }
+}
+
+#[test]
+fn a_file_that_can_be_looked_at_again_declares_what_it_did() {
+    let directory = tempfile::tempdir().unwrap();
+    let (root, aside) = (directory.path().join("root"), directory.path().join("aside"));
+    write(&directory, "root/a.yaml", &service("a", 80));
+    let mut state = State::new(vec![root.clone()], Settings::default(), Watched::default());
+    let mut look = || {
+        state.refresh(&Dirty { extent: Extent::Tree, ..Dirty::default() });
+        shown(&state.reconcile())
+    };
+    assert_eq!(look(), ["set Service default/a"]);
+    fs::rename(&root, &aside).unwrap();
+    assert_eq!(look(), Vec::<String>::new());
+    // The same file, untouched.
+    fs::rename(&aside, &root).unwrap();
+    assert_eq!(look(), Vec::<String>::new());
+    write(&directory, "root/z.yaml", &service("a", 81));
+    assert_eq!(look(), Vec::<String>::new(), "the first one counts");
+    fs::remove_file(root.join("a.yaml")).unwrap();
+    assert_eq!(look(), ["set Service default/a"]);
+}
+
 #[tokio::test]
 async fn dropping_the_watch_ends_it() {
     let (_directory, mut watch) = watching(&[("a.yaml", service("a", 80))]).await;
