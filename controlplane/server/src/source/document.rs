@@ -71,7 +71,7 @@ pub fn read(text: &str, file: &Arc<str>, settings: &Settings) -> Reading {
     }
     let documents = yaml::parse(text);
     // A text that ends in an error may be cut short, and more objects may be missing than the one that is broken.
-    reader.reading.unreadable = documents.last().is_some_and(|last| last.error.is_some());
+    reader.reading.unreadable = documents.last().is_some_and(|last| last.error.is_some() || ends_early(last));
     for document in documents {
         let yaml::Document { root, error } = document;
         match (root, error) {
@@ -81,6 +81,24 @@ pub fn read(text: &str, file: &Arc<str>, settings: &Settings) -> Reading {
         }
     }
     reader.reading
+}
+
+/// Whether a document may be cut short though it is YAML: it ends with what an object begins with, its kind or its name,
+/// which may be only the beginning of another.
+fn ends_early(document: &yaml::Document) -> bool {
+    let Some(root) = &document.root else { return false };
+    let object = root.field("items").and_then(|items| items.items().last()).unwrap_or(root);
+    let ends_so = object.entries().last().is_some_and(|last| match last.key.as_str() {
+        "apiVersion" | "kind" | "metadata" => true,
+        "items" => last.value.is_null(),
+        _ => false,
+    });
+    ends_so
+        && Identity::read(object).is_ok_and(|identity| match kind::treatment(&identity.api_version, &identity.kind) {
+            Treatment::Unknown | Treatment::List => true,
+            Treatment::Compiled(kind) => !kind::may_be_bare(kind),
+            Treatment::ConfigMap | Treatment::Accepted(..) | Treatment::Checked(..) => false,
+        })
 }
 
 /// Reads one object that is no file's.
