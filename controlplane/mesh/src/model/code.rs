@@ -185,7 +185,8 @@ pub fn page() -> String {
         "# Problems\n\n\
         Whatever is wrong with an object is said with a code that does not change its meaning. `mainsheet analyze` prints\n\
         them for files, the log and the status of objects show them for a running control plane.\n\n\
-        An *error* means that the object or document is not in force in the form given: its last good form stays.\n\
+        An *error* means that the object or document is not in force in the form given: the last good form that was read since\n\
+        the control plane started stays. After a start with a broken file there is none, and the log says `in_force=false`.\n\
         A *warning* means that it is in force, but probably not as was meant. *info* is worth knowing.\n\n\
         | code | severity | problem | what it means |\n|---|---|---|---|\n",
     );
