@@ -31,7 +31,7 @@ macro_rules! codes {
 }
 
 codes! {
-    SYNTAX "MS0101" Error "the text is not YAML"
+    SYNTAX "MS0101" Error "the text is not YAML, or not JSON"
         "The document cannot be read, so none of its objects is. The last good form of each stays in force; other documents of the same file are not affected."
     FILE_UNREADABLE "MS0102" Error "the file or directory cannot be read"
         "Missing, not permitted, or not UTF-8. What it held before stays in force."

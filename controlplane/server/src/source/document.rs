@@ -74,6 +74,10 @@ pub fn read(text: &str, file: &Arc<str>, settings: &Settings) -> Reading {
     reader.reading.unreadable = documents.last().is_some_and(|last| last.error.is_some() || ends_early(last));
     for document in documents {
         let yaml::Document { root, error } = document;
+        let error = error.map(|error| {
+            let of_json = (is_json(file) && !error.limit).then(|| yaml::json_error(text)).flatten();
+            of_json.unwrap_or(error)
+        });
         match (root, error) {
             (Some(root), None) => reader.document(&root),
             (None, None) => {}
@@ -99,6 +103,11 @@ fn ends_early(document: &yaml::Document) -> bool {
             Treatment::Compiled(kind) => !kind::may_be_bare(kind),
             Treatment::ConfigMap | Treatment::Accepted(..) | Treatment::Checked(..) => false,
         })
+}
+
+/// Whether a file is JSON by its name. JSON is read as YAML, which it is; only what is wrong with it has other words.
+fn is_json(file: &str) -> bool {
+    std::path::Path::new(file).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
 }
 
 /// Reads one object that is no file's.

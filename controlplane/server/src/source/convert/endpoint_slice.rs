@@ -59,7 +59,7 @@ impl Conversion<'_> {
     fn slice_port(&mut self, port: k8s::EndpointPort, path: Path<'_>) -> Option<SlicePort> {
         let k8s::EndpointPort { app_protocol: _, name, port, protocol } = port;
         let number = match port {
-            Some(number) => Some(self.port(u32::try_from(number).unwrap_or(0), path.field("port"))?),
+            Some(number) => Some(self.port(number, path.field("port"))?),
             None => None,
         };
         // A name may stand for TCP, UDP and SCTP at once; the proxy handles only the first.
