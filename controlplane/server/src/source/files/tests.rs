@@ -116,6 +116,21 @@ fn an_object_declared_twice_counts_once_and_is_named() {
 }
 
 #[test]
+fn a_second_declaration_with_errors_is_not_called_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let twice = |first: u16, second: u16| {
+        write(&directory, "a.yaml", &service("a", first));
+        write(&directory, "b.yaml", &service("a", second));
+        let problems = errors(&load(&[directory.path().to_owned()], &Settings::default()));
+        (problems.len(), problems.iter().filter(|problem| problem.contains("declared twice")).count())
+    };
+    assert_eq!(twice(0, 0), (2, 0), "each is told what is wrong with it");
+    assert_eq!(twice(80, 0), (1, 0));
+    assert_eq!(twice(0, 80), (2, 1), "the second one is not in force");
+    assert_eq!(twice(80, 80), (1, 1));
+}
+
+#[test]
 fn a_path_that_is_not_there_is_an_error() {
     let update = load(&["/no/such/file.yaml".into()], &Settings::default());
     assert!(errors(&update)[0].contains("cannot be read"), "{:?}", update.problems);
