@@ -85,7 +85,10 @@ mod tests {
             {"severity":"warning","code":"MS0001","object":"","field":"","location":null,"reason":"bare","remedy":""}]"#;
         let problems: Vec<Problem> = serde_json::from_str(text).unwrap();
         let told = told(&problems, Path::new("/tmp/config"));
-        assert_eq!(told, "error: task.yaml:15:13  spec.http: unknown field (did you mean spec.tcp?)\nwarning:   odd\nwarning:   bare\n");
+        assert_eq!(
+            told,
+            "error: task.yaml:15:13  spec.http: unknown field (did you mean spec.tcp?)\nwarning:   odd\nwarning:   bare\n"
+        );
         assert!(problems.first().is_some_and(Problem::is_error));
     }
 

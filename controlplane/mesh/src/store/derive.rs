@@ -159,10 +159,10 @@ impl Store {
             self.note_member(namespace, labels, dirty);
             let services = self.mesh.declared_services.in_namespace(namespace);
             let selecting = services.filter(|service| service.spec.takes_in(labels));
-            dirty.endpoints.extend(selecting.map(|service| ServiceKey {
-                host: service.spec.hostname.clone(),
-                namespace: namespace.clone(),
-            }));
+            dirty.endpoints.extend(
+                selecting
+                    .map(|service| ServiceKey { host: service.spec.hostname.clone(), namespace: namespace.clone() }),
+            );
         }
     }
 

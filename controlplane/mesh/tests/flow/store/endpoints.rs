@@ -51,10 +51,7 @@ fn a_label_of_the_pod_says_where_it_is_before_the_node_and_the_slice() {
     let in_zone = |pod: &str, address: &str| SliceEndpoint { zone: Some("z9".into()), ..endpoint_of(address, pod) };
     store.apply(vec![
         service("default/web").set(),
-        slice("default/web-1", "web")
-            .with(in_zone("a", "10.1.0.1"))
-            .with(in_zone("b", "10.1.0.2"))
-            .set(),
+        slice("default/web-1", "web").with(in_zone("a", "10.1.0.1")).with(in_zone("b", "10.1.0.2")).set(),
         pod("default/a", &[("istio-locality", "r1.z1.s1")]).set(),
         pod("default/b", &[]).set(),
     ]);
