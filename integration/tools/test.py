@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +21,10 @@ import time
 LINTED = {"RUSTC_WORKSPACE_WRAPPER": "clippy-driver", "CLIPPY_ARGS": "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__"}
 # How many programs of tests run at the same time.
 SIDE_BY_SIDE = 2
+# Seconds that commands have to end, once asked and once killed.
+GRACE = 10
+# How a shell sees that a program was interrupted.
+INTERRUPTED = 130
 RESULT = re.compile(r"^test result: \S+ (\d+) passed; (\d+) failed; (\d+) ignored", re.MULTILINE)
 FAILED = re.compile(r"^test (.+) \.\.\. FAILED", re.MULTILINE)
 
@@ -31,7 +36,7 @@ class Run:
         self.started = time.monotonic()
         self.passed = self.failed = self.ignored = 0
         self.names, self.broken = [], []
-        self.children, self.lock = set(), threading.Lock()
+        self.children, self.lock = [], threading.Lock()
 
     def step(self, name, work):
         """Does a part of the work, which says whether it went well, and tells how long it took."""
@@ -43,30 +48,23 @@ class Run:
             self.broken.append(name)
         return ok
 
-    def output(self, command, directory=None, notes=None, **settings):
-        """The output of a command, and whether it ended well. `notes` is where its notes go."""
+    def start(self, command, **settings):
+        """Starts a command in a session of its own, so that it and all that it starts can be ended together."""
+        environment = {**os.environ, **LINTED, **settings.pop("env", {})}
         with self.lock:
-            child = subprocess.Popen(
-                command,
-                cwd=directory,
-                env={**os.environ, **LINTED, **settings},
-                stdout=subprocess.PIPE,
-                stderr=notes,
-                text=True,
-                errors="replace",
-            )
-            self.children.add(child)
-        with child:
-            text = child.stdout.read()
-        with self.lock:
-            self.children.discard(child)
-        return text, child.returncode == 0
+            child = subprocess.Popen(command, start_new_session=True, env=environment, **settings)
+            self.children.append(child)
+        return child
 
     def command(self, *command):
         """Runs a command whose output is for people."""
-        text, ok = self.output(command)
-        print(text, end="", flush=True)
-        return ok
+        return self.start(command).wait() == 0
+
+    def output(self, command, **settings):
+        """The output of a command, and whether it ended well."""
+        with self.start(command, stdout=subprocess.PIPE, text=True, errors="replace", **settings) as child:
+            text = child.stdout.read()
+        return text, child.returncode == 0
 
     def build(self, programs):
         """Compiles everything and adds the programs of tests: their files, and the directories where they are to run."""
@@ -85,7 +83,7 @@ class Run:
         file, directory = program
         name = f"{directory.name}/{pathlib.Path(file).name.rsplit('-', 1)[0]}"
         begun = time.monotonic()
-        text, ok = self.output([file], directory, subprocess.STDOUT, CARGO_MANIFEST_DIR=str(directory))
+        text, ok = self.output([file], cwd=directory, stderr=subprocess.STDOUT, env={"CARGO_MANIFEST_DIR": str(directory)})
         with self.lock:
             print(f"-- {name}\n{text}-- {name}: {'ok' if ok else 'FAILED'} in {time.monotonic() - begun:.0f} s", flush=True)
             self.count(name, text, ok)
@@ -93,8 +91,12 @@ class Run:
 
     def programs(self, programs):
         """Runs programs of tests side by side."""
-        with concurrent.futures.ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        pool = concurrent.futures.ThreadPoolExecutor(SIDE_BY_SIDE)
+        try:
             return all(list(pool.map(self.program, programs)))
+        finally:
+            # Who is interrupted does not wait for them.
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def documents(self):
         """Runs the examples of the documentation."""
@@ -116,20 +118,44 @@ class Run:
             self.names.append(name)
 
     def end(self):
-        """Ends what still runs."""
+        """Ends what still runs, politely at first: what tests have started they clear away themselves."""
         with self.lock:
-            for child in self.children:
-                child.terminate()
+            leaders = {child.pid for child in self.children if child.returncode is None}
+        for request in (signal.SIGINT, signal.SIGKILL):
+            deadline = time.monotonic() + GRACE
+            for process in processes(leaders):
+                try:
+                    os.kill(process, request)
+                except ProcessLookupError:
+                    pass
+            while processes(leaders) and time.monotonic() < deadline:
+                time.sleep(0.05)
+
+
+def processes(leaders):
+    """The processes of the sessions with these leaders: tests start theirs in groups of their own."""
+    found = []
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if fields[0] != "Z" and int(fields[3]) in leaders:
+            found.append(int(stat.parent.name))
+    return found
 
 
 def main():
+    # Whoever ends it with `kill` means the same as Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     run = Run()
     try:
         test(run)
     except KeyboardInterrupt:
         run.end()
-        print("interrupted", file=sys.stderr)
-        os._exit(130)
+        print("interrupted", file=sys.stderr, flush=True)
+        # Threads may still wait for what was ended.
+        os._exit(INTERRUPTED)
     for name in run.names:
         print(f"failed: {name}")
     if run.broken:
