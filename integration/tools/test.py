@@ -36,7 +36,8 @@ class Run:
         self.started = time.monotonic()
         self.passed = self.failed = self.ignored = 0
         self.names, self.broken = [], []
-        self.children, self.lock = [], threading.Lock()
+        # An interrupt comes in the middle of anything.
+        self.children, self.lock, self.is_over = [], threading.RLock(), False
 
     def step(self, name, work):
         """Does a part of the work, which says whether it went well, and tells how long it took."""
@@ -52,6 +53,8 @@ class Run:
         """Starts a command in a session of its own, so that it and all that it starts can be ended together."""
         environment = {**os.environ, **LINTED, **settings.pop("env", {})}
         with self.lock:
+            if self.is_over:
+                raise KeyboardInterrupt
             child = subprocess.Popen(command, start_new_session=True, env=environment, **settings)
             self.children.append(child)
         return child
@@ -120,6 +123,7 @@ class Run:
     def end(self):
         """Ends what still runs, politely at first: what tests have started they clear away themselves."""
         with self.lock:
+            self.is_over = True
             leaders = {child.pid for child in self.children if child.returncode is None}
         for request in (signal.SIGINT, signal.SIGKILL):
             deadline = time.monotonic() + GRACE
@@ -146,13 +150,19 @@ def processes(leaders):
 
 
 def main():
-    # Whoever ends it with `kill` means the same as Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     run = Run()
+
+    def interrupted(*_):
+        # Before anything else: on the way out, whoever runs programs side by side waits for their ends.
+        run.end()
+        raise KeyboardInterrupt
+
+    # Whoever ends it with `kill` means the same as Ctrl-C.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupted)
     try:
         test(run)
     except KeyboardInterrupt:
-        run.end()
         print("interrupted", file=sys.stderr, flush=True)
         # Threads may still wait for what was ended.
         os._exit(INTERRUPTED)
