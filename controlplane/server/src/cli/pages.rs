@@ -111,6 +111,14 @@ impl Place {
         Ok(asked)
     }
 
+    /// Who is asked, in a line.
+    pub(super) fn title(&self) -> String {
+        match self {
+            Self::Here(address, _) => format!("the control plane at {address}"),
+            Self::Cluster(replicas) => replicas.title(),
+        }
+    }
+
     /// Where all problems of the configuration are told.
     pub(super) fn problems(&self, path: &str) -> String {
         match self {

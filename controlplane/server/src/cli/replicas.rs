@@ -93,6 +93,12 @@ impl Replicas {
         self.pods.iter().map(String::as_str)
     }
 
+    /// How many there are, and where.
+    pub(super) fn title(&self) -> String {
+        let plural = if self.pods.len() == 1 { "" } else { "s" };
+        format!("{} replica{plural} of {}/{SERVICE}", self.pods.len(), self.namespace)
+    }
+
     /// A page of one replica.
     pub(super) async fn ask(&self, pod: &str, path: &str) -> anyhow::Result<String> {
         self.limit.of(pod, self.ask_at_length(pod, path)).await

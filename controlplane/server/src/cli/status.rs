@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use serde_json::json;
 
-use super::{access::runtime, arguments, pages, print, yaml};
+use super::{access::runtime, arguments, note, pages, print, yaml};
 use crate::status::{ProblemStatus, SyncStatus, namespace_of, sort, summary, table};
 
 /// The page of problems.
@@ -54,6 +54,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
                 found.complete()?;
             }
         }
+        let plural = if proxies.len() == 1 { "proxy" } else { "proxies" };
+        note(&format!("{} {plural} of {}", proxies.len(), place.title()));
         asked.complete()
     })
 }

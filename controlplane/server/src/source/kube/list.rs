@@ -247,8 +247,10 @@ fn is(error: &kube::Error, code: u16) -> bool {
 }
 
 fn failed(resource: &'static str, error: kube::Error) -> ListError {
-    match error {
-        kube::Error::Api(status) if status.code == 403 => ListError::Forbidden(status.message),
-        error => ListError::Failed { resource, error: Box::new(error) },
+    if let kube::Error::Api(status) = &error
+        && status.code == 403
+    {
+        return ListError::Forbidden(status.message.clone());
     }
+    ListError::Failed { resource, error: Box::new(error) }
 }
