@@ -140,7 +140,8 @@ async fn read_as_a_user(cluster: &Cluster) -> Result<()> {
     let error = mainsheet("proxy-config web.default").await.err().context("a proxy that is not there")?.to_string();
     ensure!(error.contains("404") && error.contains("no such proxy"), "{error}");
     refused("status --service-account default/default", "a token of service account default/default").await?;
-    ensure!(mainsheet("analyze -A --show warning").await?.notes == "no problems in the cluster\n");
+    let found = mainsheet("analyze -A --show warning").await?;
+    ensure!(found.notes == "no problems in the cluster\n", "{found:?}");
 
     cluster.kubectl(&["delete", "rolebinding", "mainsheet-cli-jane", "-n", NAMESPACE]).await?;
     cluster.kubectl(&["delete", "clusterrolebinding", "jane"]).await?;

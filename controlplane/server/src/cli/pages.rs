@@ -22,6 +22,7 @@ const ASKED_MAX: usize = 8;
 
 /// Which control plane is asked, and as whom.
 #[derive(Debug, clap::Args)]
+#[group(id = "pages")]
 pub(super) struct Args {
     /// Ask a control plane on this machine, where it serves HTTP; without a cluster that kubectl would use, the default is 127.0.0.1:15014
     #[arg(
