@@ -9,6 +9,8 @@ mod keeper;
 mod review;
 mod rollover;
 
+pub use self::authority::SECRET;
+
 use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::Arc,
