@@ -70,6 +70,8 @@ async fn analyze_reads_a_cluster_and_what_files_would_change() -> Result<()> {
     ensure!(elsewhere.code == Some(0) && elsewhere.problems()?.is_empty(), "{elsewhere:?}");
     let table = mainsheet(world.server.kubeconfig(), &["analyze", "-A"])?;
     ensure!(table.out.contains("DestinationRule default/reviews"), "{table:?}");
+    let absent = "does not have the kinds trafficextensions,";
+    ensure!(table.notes.contains(absent) && !table.notes.contains("virtualservices"), "{table:?}");
 
     // The file takes the place of the one, and what is wrong with the other stays.
     let file = world.directory.path().join("route.yaml");

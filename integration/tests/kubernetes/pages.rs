@@ -69,7 +69,7 @@ async fn proxies(world: &World, trusted: &TrustBundle, token: &str) -> Result<Ve
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_show_nothing_without_a_token_and_with_a_foreign_one_its_own_namespace_only() -> Result<()> {
     const NAME: &str = "pages_show_nothing_without_a_token_and_with_a_foreign_one_its_own_namespace_only";
-    let Some(world) = prepare(NAME).await? else { return Ok(()) };
+    let Some(mut world) = prepare(NAME).await? else { return Ok(()) };
     world.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OTHER}})).await?;
     let account = |namespace| json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": namespace}});
     world.apply(account(OTHER)).await?;
@@ -126,5 +126,11 @@ async fn pages_show_nothing_without_a_token_and_with_a_foreign_one_its_own_names
     }
     let (_, dump) = get(&world, &trusted, "/debug/config_dump?proxyID=web.bank", Some(&reader)).await?;
     ensure!(dump.contains("ClustersConfigDump"), "{dump}");
-    fleet.stop().await.context("the proxies").map(drop)
+    fleet.stop().await.context("the proxies")?;
+
+    // Nobody says who asks, and so nothing is shown; a page of that kind was not asked for before.
+    world.server.kill();
+    let (status, text) = get(&world, &trusted, "/debug", Some(&reader)).await?;
+    ensure!(status == 503, "{status} {text}");
+    Ok(())
 }

@@ -96,8 +96,8 @@ pub async fn load(client: &Client, settings: &Settings, extent: &Extent) -> Resu
     let lists: Vec<List> = stream::iter(lists).buffered(LISTS_MAX).try_collect().await?;
     let unseen = unseen(&lists, settings, extent);
     let mut state = State::new(resource::joined());
-    let nodes = List { plural: resource::NODES, objects: Vec::new(), is_partial: true };
-    for List { plural, objects, is_partial: _ } in lists.into_iter().chain([nodes]) {
+    let nodes = List { plural: resource::NODES, objects: Vec::new(), coverage: Coverage::Partial };
+    for List { plural, objects, coverage: _ } in lists.into_iter().chain([nodes]) {
         let mut take = |event| state.take(Message { plural, event });
         take(Event::ListBegins);
         objects.into_iter().for_each(|seen| take(Event::Object(Box::new(seen))));
@@ -111,19 +111,26 @@ pub async fn load(client: &Client, settings: &Settings, extent: &Extent) -> Resu
 
 /// What the caller may not see, and what that means.
 fn unseen(lists: &[List], settings: &Settings, extent: &Extent) -> Vec<String> {
-    let partial = || lists.iter().filter(|list| list.is_partial).map(|list| list.plural);
+    let of = |coverage| lists.iter().filter(move |list| list.coverage == coverage).map(|list| list.plural);
     let mut lines = Vec::new();
-    if partial().any(|plural| plural == resource::CONFIG_MAPS) {
+    if of(Coverage::Partial).any(|plural| plural == resource::CONFIG_MAPS) {
         let namespace = &settings.system_namespace;
         lines.push(format!(
             "the configuration of the mesh, ConfigMap {namespace}/{MESH_CONFIG}, may not be read; defaults are assumed"
         ));
     }
-    let narrowed: Vec<&str> = partial().filter(|plural| *plural != resource::CONFIG_MAPS).collect();
+    let narrowed: Vec<&str> = of(Coverage::Partial).filter(|plural| *plural != resource::CONFIG_MAPS).collect();
     if let (Extent::AtLeast(namespace), false) = (extent, narrowed.is_empty()) {
         lines.push(format!(
             "outside namespace {namespace} these may not be listed, and seem to be missing: {}",
             narrowed.join(", ")
+        ));
+    }
+    let unserved: Vec<&str> = of(Coverage::Unserved).collect();
+    if !unserved.is_empty() {
+        lines.push(format!(
+            "the cluster does not have the kinds {}; `mainsheet crds | kubectl apply --server-side -f -` brings them",
+            unserved.join(", ")
         ));
     }
     lines
@@ -133,8 +140,17 @@ fn unseen(lists: &[List], settings: &Settings, extent: &Extent) -> Vec<String> {
 struct List {
     plural: &'static str,
     objects: Vec<Seen>,
+    coverage: Coverage,
+}
+
+/// How much of a resource was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Coverage {
+    Whole,
     /// There may be more, which the caller may not see.
-    is_partial: bool,
+    Partial,
+    /// The API server does not have the resource.
+    Unserved,
 }
 
 #[derive(Clone, Copy)]
@@ -151,10 +167,10 @@ impl Lister<'_> {
         K: Read + Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
         let everywhere = Api::<K>::all(self.client.clone());
-        let (objects, is_partial) =
+        let (objects, coverage) =
             self.namespaced(plural, &everywhere, |namespace| Api::namespaced(self.client.clone(), namespace)).await?;
         let objects = objects.into_iter().map(|object| Seen::typed(object, self.settings)).collect();
-        Ok(List { plural, objects, is_partial })
+        Ok(List { plural, objects, coverage })
     }
 
     /// Of a resource of Istio, in the best version that is there: a definition may have others than its group.
@@ -166,15 +182,15 @@ impl Lister<'_> {
                 Api::namespaced_with(self.client.clone(), namespace, &at)
             });
             match listed.await {
-                Ok((objects, is_partial)) => {
+                Ok((objects, coverage)) => {
                     let objects = objects.into_iter().map(|object| Seen::raw(object, &at, self.settings)).collect();
-                    return Ok(List { plural: kind.plural, objects, is_partial });
+                    return Ok(List { plural: kind.plural, objects, coverage });
                 }
                 Err(ListError::Failed { error, .. }) if is(&error, 404) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(List { plural: kind.plural, objects: Vec::new(), is_partial: false })
+        Ok(List { plural: kind.plural, objects: Vec::new(), coverage: Coverage::Unserved })
     }
 
     async fn namespaces(self) -> Result<List, ListError> {
@@ -183,10 +199,10 @@ impl Lister<'_> {
         match pages(async |params| api.list_metadata(&params).await).await {
             Ok(objects) => {
                 let objects = objects.into_iter().map(|object| Seen::typed(object, self.settings)).collect();
-                Ok(List { plural, objects, is_partial: false })
+                Ok(List { plural, objects, coverage: Coverage::Whole })
             }
             Err(error) if is(&error, 403) && *self.extent != Extent::Everywhere => {
-                Ok(List { plural, objects: Vec::new(), is_partial: true })
+                Ok(List { plural, objects: Vec::new(), coverage: Coverage::Partial })
             }
             Err(error) => Err(failed(plural, error)),
         }
@@ -200,8 +216,10 @@ impl Lister<'_> {
         let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), namespace, &at);
         let seen = |object| Seen::raw(object, &at, self.settings);
         match api.get_opt(MESH_CONFIG).await {
-            Ok(object) => Ok(List { plural, objects: object.into_iter().map(seen).collect(), is_partial: false }),
-            Err(error) if is(&error, 403) => Ok(List { plural, objects: Vec::new(), is_partial: true }),
+            Ok(object) => {
+                Ok(List { plural, objects: object.into_iter().map(seen).collect(), coverage: Coverage::Whole })
+            }
+            Err(error) if is(&error, 403) => Ok(List { plural, objects: Vec::new(), coverage: Coverage::Partial }),
             Err(error) => Err(failed(plural, error)),
         }
     }
@@ -212,9 +230,9 @@ impl Lister<'_> {
         plural: &'static str,
         everywhere: &Api<K>,
         within: impl FnOnce(&str) -> Api<K>,
-    ) -> Result<(Vec<K>, bool), ListError> {
+    ) -> Result<(Vec<K>, Coverage), ListError> {
         let error = match pages(async |params| everywhere.list(&params).await).await {
-            Ok(objects) => return Ok((objects, false)),
+            Ok(objects) => return Ok((objects, Coverage::Whole)),
             Err(error) => error,
         };
         match self.extent {
@@ -222,7 +240,7 @@ impl Lister<'_> {
                 let api = within(namespace);
                 let objects =
                     pages(async |params| api.list(&params).await).await.map_err(|error| failed(plural, error))?;
-                Ok((objects, true))
+                Ok((objects, Coverage::Partial))
             }
             Extent::AtLeast(_) | Extent::Everywhere => Err(failed(plural, error)),
         }
