@@ -1,5 +1,6 @@
 //! Puts the house together: the only file that names every room.
 
+mod leading;
 mod report;
 
 use std::{
@@ -22,10 +23,10 @@ use tokio::{
 use crate::{
     ads,
     cli::arguments,
-    dispatch, http,
+    conditions, dispatch, http,
     metrics::Metrics,
     port, shutdown,
-    source::{self, Settings, Update, Watch, kube::Access},
+    source::{self, Settings, Update, Watch, kube::Access, standing::Standings},
     webhook,
 };
 
@@ -93,11 +94,11 @@ impl Args {
 pub async fn run(args: &Args) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
     let settings = args.settings()?;
-    let Opened { watch, client, origin } = open(args, &settings, &metrics).await?;
+    let Opened { watch, cluster, origin } = open(args, &settings, &metrics).await?;
     let xds = bound("--xds-address", args.xds_address, ads::bind(args.xds_address))?;
     let http = bound("--http-address", args.http_address, TcpListener::bind(args.http_address).await)?;
-    let webhook = match (&client, webhook_address(args)) {
-        (Some(client), Some(address)) => {
+    let webhook = match (&cluster, webhook_address(args)) {
+        (Some((client, _)), Some(address)) => {
             let listener = bound("--webhook-address", address, port::bind(address).await)?;
             Some((listener, client.clone()))
         }
@@ -112,8 +113,18 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     let (trigger, shutdown) = shutdown::channel();
     let (found, of_source) = watch::channel(Arc::default());
     let (problems, reported) = watch::channel(Arc::new(Vec::new()));
-    tokio::spawn(report::run(of_source, mesh.clone(), problems, Arc::clone(&metrics)));
+    let (check, checked) = watch::channel(conditions::Checked::default());
+    tokio::spawn(report::run(of_source, mesh.clone(), problems, check, Arc::clone(&metrics)));
     let service = ads::Service::new(mesh.clone(), Arc::clone(&metrics), Arc::clone(&proxies), shutdown.clone(), now);
+    let leading = cluster.map(|(client, standings)| leading::Sources {
+        client,
+        standings,
+        checked,
+        proxies: Arc::clone(&proxies),
+        metrics: Arc::clone(&metrics),
+        settings: settings.clone(),
+        now,
+    });
     let pages = http::router(http::Sources {
         dispatch: mesh.clone(),
         proxies,
@@ -133,6 +144,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     let mut served = tokio::spawn(ads::serve(xds, Arc::new(service), shutdown.clone()));
     let health = health.map(|listener| http::serve(listener, http::health(mesh.clone()), shutdown.clone()));
     let mut judge = tokio::spawn(judge(webhook, mesh.clone(), Arc::clone(&metrics), settings, shutdown.clone()));
+    let mut leading = tokio::spawn(leading::run(leading, shutdown.clone()));
     let mut pages = tokio::spawn(async move {
         tokio::join!(http::serve(http, pages, shutdown), OptionFuture::from(health));
     });
@@ -144,12 +156,14 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     };
     tracing::info!("ending");
     trigger.pull();
-    let ended = tokio::time::timeout(GRACE, async { tokio::join!(&mut served, &mut pages, &mut judge) }).await;
+    let ended =
+        tokio::time::timeout(GRACE, async { tokio::join!(&mut served, &mut pages, &mut judge, &mut leading) }).await;
     if ended.is_err() {
         tracing::warn!(grace = ?GRACE, "some connections did not end in time");
         served.abort();
         pages.abort();
         judge.abort();
+        leading.abort();
     }
     end
 }
@@ -157,8 +171,8 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
 /// A source that is followed.
 struct Opened {
     watch: Watch,
-    /// The way to the API server, when there is one.
-    client: Option<Client>,
+    /// The way to the API server, when there is one, and how its objects stand.
+    cluster: Option<(Client, watch::Receiver<Standings>)>,
     /// Where the objects are, for the log.
     origin: String,
 }
@@ -169,7 +183,7 @@ async fn open(args: &Args, settings: &Settings, metrics: &Arc<Metrics>) -> anyho
     let (access, origin) = match (&args.config_dir, &args.kubeconfig) {
         (Some(directory), _) => {
             let (watch, origin) = (source::files::watch(directory, settings), directory.display().to_string());
-            return Ok(Opened { watch, client: None, origin });
+            return Ok(Opened { watch, cluster: None, origin });
         }
         (None, Some(file)) => {
             let context = args.context.clone();
@@ -178,8 +192,9 @@ async fn open(args: &Args, settings: &Settings, metrics: &Arc<Metrics>) -> anyho
         (None, None) => (Access::InCluster, "the cluster of this pod".into()),
     };
     let cluster = source::kube::connect(&access, Arc::clone(metrics), now).await?;
-    let client = Some(cluster.client());
-    Ok(Opened { watch: source::kube::watch(cluster, settings), client, origin })
+    let client = cluster.client();
+    let (watch, standings) = source::kube::watch(cluster, settings);
+    Ok(Opened { watch, cluster: Some((client, standings)), origin })
 }
 
 /// Where objects are judged, if anywhere.
