@@ -6,5 +6,6 @@ mod faults;
 mod objects;
 mod permissions;
 mod proxies;
+mod status;
 mod webhook;
 mod world;
