@@ -138,7 +138,7 @@ async fn lead(sources: Sources, term: &Term, desk: events::Desk) {
                 let proxies = Arc::clone(&proxies);
                 looking.spawn_blocking(move || {
                     let began = std::time::Instant::now();
-                    let differing = looker.look(standings, &checked, &proxies);
+                    let differing = looker.look(standings, &checked, &look::holders(&proxies));
                     (looker, differing, began.elapsed())
                 });
             }

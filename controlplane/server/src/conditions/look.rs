@@ -38,13 +38,12 @@ impl Looker {
         &mut self,
         standings: Standings,
         checked: &Checked,
-        proxies: &Proxies,
+        holders: &[Holder],
     ) -> HashMap<Arc<str>, Wanted> {
         let Some(mesh) = &checked.mesh else { return HashMap::new() };
         self.follow(standings);
-        let holders: Vec<Holder> = proxies.list().iter().filter_map(|proxy| holder(proxy)).collect();
         let proven = proven(&self.known);
-        self.coverage.count(&holders, |object| proven.contains(object));
+        self.coverage.count(holders, |object| proven.contains(object));
         let mut between: HashMap<&str, Vec<&Problem>> = HashMap::new();
         for problem in checked.problems.iter() {
             between.entry(&problem.object).or_default().push(problem);
@@ -96,8 +95,16 @@ fn proven(known: &BTreeMap<Arc<str>, Known>) -> HashSet<&ObjectId> {
     known.values().filter(is_programmed).filter_map(|known| known.object.as_ref()).collect()
 }
 
+/// What the connected proxies hold at this moment.
+pub(super) fn holders(proxies: &Proxies) -> Vec<Holder> {
+    proxies.list().iter().filter_map(|proxy| holder(proxy)).collect()
+}
+
 fn holder(proxy: &Proxy) -> Option<Holder> {
     let state = proxy.state();
     let newest = state.newest?.snapshot()?;
     Some(Holder { stream: proxy.stream, newest, held: state.held })
 }
+
+#[cfg(test)]
+mod tests;
