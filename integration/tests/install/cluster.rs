@@ -1,11 +1,11 @@
 //! Installed into a whole cluster, as the README says: the image of this build, the permissions and the security context of the manifests.
 
-use std::{net::IpAddr, path::Path, process::Command, time::Duration};
+use std::{net::IpAddr, path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use integration::{
     client::{self, Call},
-    cluster::{Cluster, image::Image, isolate},
+    cluster::{Cluster, isolate},
     outside::{self, Program},
     wait,
 };
@@ -40,26 +40,13 @@ fn it_is_installed_upgraded_and_removed_without_a_trace() -> Result<()> {
             );
         }
         let cluster = Cluster::start(2).await?;
-        import(&cluster).await?;
+        cluster.import_built(&[Program::ControlPlane]).await?;
         let before = inventory(&cluster.client().await?, "").await?;
         install(&cluster).await?;
         upgrade(&cluster).await?;
         lose_a_pod(&cluster).await?;
         uninstall(&cluster, &before).await
     })
-}
-
-/// Two references of one image, without what only a debugger reads.
-async fn import(cluster: &Cluster) -> Result<()> {
-    let directory = tempfile::tempdir()?;
-    let program = directory.path().join("mainsheet");
-    let stripped = Command::new("strip").arg("-o").arg(&program).arg(Program::ControlPlane.find()?).status()?;
-    ensure!(stripped.success(), "strip: {stripped}");
-    let mut images = Vec::new();
-    for reference in ["registry.example/mainsheet:1", "registry.example/mainsheet:2"] {
-        images.push(Image::of_program(reference, &program, &[]).await?);
-    }
-    cluster.import(&images).await
 }
 
 async fn pods(cluster: &Cluster) -> Result<Vec<Pod>> {
