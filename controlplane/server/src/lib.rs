@@ -2,10 +2,12 @@
 
 pub mod ads;
 pub mod cli;
+pub mod conditions;
 pub mod crds;
 pub mod dispatch;
 pub mod http;
 pub mod install;
+pub mod leader;
 pub mod metrics;
 pub mod port;
 pub mod server;

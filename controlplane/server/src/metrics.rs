@@ -58,6 +58,11 @@ pub struct Metrics {
     validation_passed: Family<Label, Tally>,
     validation_failed: Family<Label, Tally>,
     validation_http_error: Family<Label, Tally>,
+    leader: Gauge,
+    status_writes: Family<Label, Counter>,
+    events: Family<Label, Counter>,
+    pub status_waiting: Gauge,
+    pub status_look: Histogram,
     pub pilot_proxy_convergence_time: Histogram,
     pub pilot_xds_push_time: Histogram,
     pub pilot_xds_send_time: Histogram,
@@ -143,6 +148,27 @@ impl Metrics {
                 &mut r,
                 "galley_validation_http_error",
                 "Requests that the webhook could not answer with a verdict",
+            ),
+            leader: registered(
+                &mut r,
+                "mainsheet_leader",
+                "1 while this replica leads and writes the status of objects",
+            ),
+            status_writes: family(
+                &mut r,
+                "mainsheet_status_writes",
+                "Writes of the status of objects, by what became of them",
+            ),
+            events: family(&mut r, "mainsheet_events", "Events about objects, by what became of them"),
+            status_waiting: registered(
+                &mut r,
+                "mainsheet_status_waiting",
+                "Objects whose status is not yet what it should be",
+            ),
+            status_look: histogram(
+                &mut r,
+                "mainsheet_status_look_seconds",
+                "How long it takes to see which objects have another status than they should",
             ),
             pilot_proxy_convergence_time: histogram(
                 &mut r,
@@ -280,6 +306,21 @@ impl Metrics {
     /// Counts a request that the webhook answered with an HTTP status other than 200.
     pub fn validation_http_error(&self, status: &'static str) {
         self.validation_http_error.get_or_create(&[("status", status)]).inc();
+    }
+
+    /// Says whether this replica leads.
+    pub fn leads(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
+    }
+
+    /// Counts a write of an object's status.
+    pub fn status_written(&self, result: &'static str) {
+        self.status_writes.get_or_create(&[("result", result)]).inc();
+    }
+
+    /// Counts an event about an object.
+    pub fn event(&self, result: &'static str) {
+        self.events.get_or_create(&[("result", result)]).inc();
     }
 
     /// Counts a request for a type that is not served.

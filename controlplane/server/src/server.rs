@@ -1,5 +1,6 @@
 //! Puts the house together: the only file that names every room.
 
+mod leading;
 mod ports;
 mod report;
 
@@ -24,11 +25,11 @@ use self::ports::Ports;
 use crate::{
     ads,
     cli::arguments,
-    dispatch, http,
+    conditions, dispatch, http,
     metrics::Metrics,
     port,
     shutdown::{self, Shutdown},
-    source::{self, Settings, Update, Watch, kube::Access},
+    source::{self, Settings, Update, Watch, kube::Access, standing::Standings},
     tls::{self, Certificate},
     webhook,
 };
@@ -98,7 +99,8 @@ impl Args {
 pub async fn run(args: &Args) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
     let settings = args.settings()?;
-    let Opened { watch, client, origin } = open(args, &settings, &metrics).await?;
+    let Opened { watch, cluster, origin } = open(args, &settings, &metrics).await?;
+    let client = cluster.as_ref().map(|(client, _)| client.clone());
     let ports = Ports::bind(args).await?;
     let mut terminated = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
     let mut interrupted = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
@@ -108,8 +110,18 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     let (trigger, shutdown) = shutdown::channel();
     let (found, of_source) = watch::channel(Arc::default());
     let (problems, reported) = watch::channel(Arc::new(Vec::new()));
-    tokio::spawn(report::run(of_source, mesh.clone(), problems, Arc::clone(&metrics)));
+    let (check, checked) = watch::channel(conditions::Checked::default());
+    tokio::spawn(report::run(of_source, mesh.clone(), problems, check, Arc::clone(&metrics)));
     let service = ads::Service::new(mesh.clone(), Arc::clone(&metrics), Arc::clone(&proxies), shutdown.clone(), now);
+    let leading = cluster.map(|(client, standings)| leading::Sources {
+        client,
+        standings,
+        checked,
+        proxies: Arc::clone(&proxies),
+        metrics: Arc::clone(&metrics),
+        settings: settings.clone(),
+        now,
+    });
     let certificate = Arc::new(Certificate::default());
     let sources = http::Sources {
         dispatch: mesh.clone(),
@@ -139,6 +151,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         (listener, webhook::Sources { client, dispatch, metrics, settings, certificate, now })
     });
     let mut judge = tokio::spawn(judge(webhook, shutdown.clone()));
+    let mut leading = tokio::spawn(leading::run(leading, shutdown.clone()));
     let mut pages = tokio::spawn(async move {
         tokio::join!(OptionFuture::from(open), OptionFuture::from(guarded), OptionFuture::from(health))
     });
@@ -150,12 +163,14 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     };
     tracing::info!("ending");
     trigger.pull();
-    let ended = tokio::time::timeout(GRACE, async { tokio::join!(&mut served, &mut pages, &mut judge) }).await;
+    let ended =
+        tokio::time::timeout(GRACE, async { tokio::join!(&mut served, &mut pages, &mut judge, &mut leading) }).await;
     if ended.is_err() {
         tracing::warn!(grace = ?GRACE, "some connections did not end in time");
         served.abort();
         pages.abort();
         judge.abort();
+        leading.abort();
     }
     end
 }
@@ -163,8 +178,8 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
 /// A source that is followed.
 struct Opened {
     watch: Watch,
-    /// The way to the API server, when there is one.
-    client: Option<Client>,
+    /// The way to the API server, when there is one, and how its objects stand.
+    cluster: Option<(Client, watch::Receiver<Standings>)>,
     /// Where the objects are, for the log.
     origin: String,
 }
@@ -175,7 +190,7 @@ async fn open(args: &Args, settings: &Settings, metrics: &Arc<Metrics>) -> anyho
     let (access, origin) = match (&args.config_dir, &args.kubeconfig) {
         (Some(directory), _) => {
             let (watch, origin) = (source::files::watch(directory, settings), directory.display().to_string());
-            return Ok(Opened { watch, client: None, origin });
+            return Ok(Opened { watch, cluster: None, origin });
         }
         (None, Some(file)) => {
             let context = args.context.clone();
@@ -184,8 +199,9 @@ async fn open(args: &Args, settings: &Settings, metrics: &Arc<Metrics>) -> anyho
         (None, None) => (Access::InCluster, "the cluster of this pod".into()),
     };
     let cluster = source::kube::connect(&access, Arc::clone(metrics), now).await?;
-    let client = Some(cluster.client());
-    Ok(Opened { watch: source::kube::watch(cluster, settings), client, origin })
+    let client = cluster.client();
+    let (watch, standings) = source::kube::watch(cluster, settings);
+    Ok(Opened { watch, cluster: Some((client, standings)), origin })
 }
 
 /// Serves the webhook, where there is one to serve.

@@ -8,5 +8,6 @@ mod objects;
 mod pages;
 mod permissions;
 mod proxies;
+mod status;
 mod webhook;
 mod world;

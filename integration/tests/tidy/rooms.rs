@@ -168,6 +168,26 @@ const HOUSES: [House; 3] = [
                     "proto",
                 ],
             },
+            // Knows a Lease and nothing of what is done by whoever leads.
+            Room { name: "leader", may_name: &[] },
+            Room {
+                name: "conditions",
+                may_name: &[
+                    "crate::leader",
+                    "crate::ads",
+                    // How objects stand, and what they are called.
+                    "crate::source::standing",
+                    "crate::source::istio",
+                    "mesh::model",
+                    "mesh::snapshot",
+                    // Read only: which form of an object is in force; a test makes a mesh.
+                    "mesh::store::Mesh",
+                    "mesh::store::Store",
+                    // Beyond it not all problems are known.
+                    "mesh::compile::check::PROBLEMS_MAX",
+                    "proto::ResourceType",
+                ],
+            },
             Room {
                 name: "webhook",
                 may_name: &[

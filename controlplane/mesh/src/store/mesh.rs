@@ -182,6 +182,12 @@ impl Mesh {
         self.written.get(id)
     }
 
+    /// Whether all objects were written at the same places and as often, as far as that is seen at no cost.
+    #[must_use]
+    pub fn is_written_like(&self, other: &Self) -> bool {
+        self.written.ptr_eq(&other.written)
+    }
+
     /// Every object there is.
     pub fn ids(&self) -> impl Iterator<Item = &ObjectId> {
         fn of<T>(objects: &Objects<T>) -> impl Iterator<Item = &ObjectId> {

@@ -15,11 +15,8 @@ use mesh::{
 use proto::ResourceType;
 use tokio::sync::watch;
 
-use super::{Cause, Published, View, cause::inbound_label};
+use super::{Cause, Feed, Published, View, cause::inbound_label};
 use crate::metrics::Metrics;
-
-/// Where a proxy is published to.
-type Feed = watch::Sender<Option<Published>>;
 
 #[derive(Debug)]
 pub(super) struct Desk {
@@ -39,7 +36,7 @@ pub(super) struct Desk {
 struct Subscriber {
     proxy: ProxyDescription,
     viewpoint: Option<Arc<Viewpoint>>,
-    feed: Feed,
+    feed: Arc<Feed>,
 }
 
 impl Desk {
@@ -89,7 +86,7 @@ impl Desk {
     }
 
     /// Publishes to a proxy from now on.
-    pub(super) fn subscribe(&mut self, proxy: ProxyDescription, feed: Feed) {
+    pub(super) fn subscribe(&mut self, proxy: ProxyDescription, feed: Arc<Feed>) {
         let id = self.next_subscriber;
         self.next_subscriber += 1;
         self.subscribers.insert(id, Subscriber { proxy, viewpoint: None, feed });

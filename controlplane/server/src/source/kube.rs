@@ -43,18 +43,21 @@ use self::{
 use super::{
     Settings, UPDATES_MAX, Update, Watch,
     istio::{self, IstioKind},
+    standing::Standings,
 };
 
 /// Most events that wait to be joined. A watch that finds the queue full waits, and with it the API server.
 const INBOX_MAX: usize = 1024;
 
 /// Follows the objects of a cluster on the current tokio runtime. The first update comes when every resource was listed.
+/// Beside it comes how the objects of Istio stand, for those who write their status.
 #[must_use]
-pub fn watch(cluster: Cluster, settings: Settings) -> Watch {
+pub fn watch(cluster: Cluster, settings: Settings) -> (Watch, watch::Receiver<Standings>) {
     let (sender, updates) = mpsc::channel(UPDATES_MAX);
+    let (stand, standings) = watch::channel(Standings::new());
     let mut tasks = JoinSet::new();
-    tasks.spawn(run(cluster, Arc::new(settings), sender));
-    Watch { updates, _tasks: tasks }
+    tasks.spawn(run(cluster, Arc::new(settings), sender, stand));
+    (Watch { updates, _tasks: tasks }, standings)
 }
 
 /// Everything that a task of one resource needs.
@@ -67,7 +70,12 @@ struct Context {
 }
 
 /// Ends when nobody takes updates any more, or when a task has died: then the watch is at its end.
-async fn run(cluster: Cluster, settings: Arc<Settings>, updates: mpsc::Sender<Update>) {
+async fn run(
+    cluster: Cluster,
+    settings: Arc<Settings>,
+    updates: mpsc::Sender<Update>,
+    standings: watch::Sender<Standings>,
+) {
     let Cluster { client, pulse } = cluster;
     let (inbox, events) = mpsc::channel(INBOX_MAX);
     let mut tasks = JoinSet::new();
@@ -95,7 +103,7 @@ async fn run(cluster: Cluster, settings: Arc<Settings>, updates: mpsc::Sender<Up
     tasks.spawn(definitions::follow(context.client.clone(), Arc::clone(&context.pulse), served));
     drop(context);
     tokio::select! {
-        () = join::run(events, State::new(resource::joined()), updates) => {}
+        () = join::run(events, State::new(resource::joined()), updates, standings) => {}
         ended = tasks.join_next() => tracing::error!(?ended, "the task of a resource has ended"),
     }
 }

@@ -1,18 +1,23 @@
 //! The one task that joins the events of all resources into updates.
 
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::{Instant, sleep_until},
 };
 
 use super::state::{Message, State};
-use crate::source::Update;
+use crate::source::{Update, standing::Standings};
 
 /// Most events of one update; they are those that came while the update before was being made and taken.
 const BATCH_MAX: usize = 4096;
 
 /// Joins until nobody takes updates any more.
-pub(super) async fn run(mut events: mpsc::Receiver<Message>, mut state: State, updates: mpsc::Sender<Update>) {
+pub(super) async fn run(
+    mut events: mpsc::Receiver<Message>,
+    mut state: State,
+    updates: mpsc::Sender<Update>,
+    standings: watch::Sender<Standings>,
+) {
     let mut batch = Vec::new();
     loop {
         tokio::select! {
@@ -22,6 +27,9 @@ pub(super) async fn run(mut events: mpsc::Receiver<Message>, mut state: State, u
         }
         for message in batch.drain(..) {
             state.take(message);
+        }
+        if let Some(changed) = state.standings() {
+            standings.send_replace(changed);
         }
         if let Some(update) = state.update(Instant::now())
             && updates.send(update).await.is_err()

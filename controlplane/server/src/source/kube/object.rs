@@ -25,8 +25,9 @@ use crate::source::{
     convert::{Conversion, Metadata},
     document::{self, Declared, Item, Reading},
     finding::Findings,
-    kind,
+    istio, kind,
     path::Path,
+    standing::Standing,
     yaml::Node as Tree,
 };
 
@@ -53,6 +54,8 @@ pub(super) struct Seen {
     pub(super) version: String,
     /// What it says: one item at most.
     pub(super) reading: Reading,
+    /// How it stands, for kinds of which the status is written.
+    pub(super) standing: Option<Box<Standing>>,
 }
 
 /// A kind of Kubernetes itself.
@@ -104,12 +107,14 @@ impl Seen {
         }
         let title = id.to_string();
         reading.problems.extend(findings.into_list().into_iter().map(|finding| finding.into_problem(&title, None)));
-        Self { key, version, reading }
+        Self { key, version, reading, standing: None }
     }
 
     /// An object that is read as those from files are.
     pub(super) fn raw(object: DynamicObject, kind: &ApiResource, settings: &Settings) -> Self {
         let DynamicObject { types: _, mut metadata, data } = object;
+        let istio = istio::find(&kind.group, &kind.kind);
+        let standing = istio.and_then(|istio| Standing::of(istio, &kind.version, &metadata, &data)).map(Box::new);
         let (key, version) = (Key::of(&metadata), metadata.resource_version.take().unwrap_or_default());
         // Who wrote what of it is long and says nothing to us.
         metadata.managed_fields = None;
@@ -117,8 +122,10 @@ impl Seen {
         whole.insert("apiVersion".into(), kind.api_version.as_str().into());
         whole.insert("kind".into(), kind.kind.as_str().into());
         whole.insert("metadata".into(), serde_json::to_value(&metadata).unwrap_or_default());
+        // Ours and others' words about the object are no part of what it says.
+        whole.remove("status");
         let reading = document::read_object(&Tree::from_json(Json::Object(whole)), settings);
-        Self { key, version, reading }
+        Self { key, version, reading, standing }
     }
 }
 

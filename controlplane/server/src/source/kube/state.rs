@@ -15,6 +15,7 @@ use super::{
 use crate::source::{
     Update,
     document::{Item, Reading},
+    standing::{Standing, Standings},
 };
 
 /// What has happened to a resource.
@@ -54,6 +55,8 @@ pub(super) struct State {
     /// The list of problems as it was passed on last.
     reported: Option<Arc<Vec<Problem>>>,
     problems_changed: bool,
+    standings: Standings,
+    standings_changed: bool,
 }
 
 /// What is known of one resource.
@@ -71,6 +74,8 @@ struct Held {
     version: String,
     /// What it declares, in its last good form.
     declared: Option<ObjectId>,
+    /// Where it is among the standings.
+    title: Option<Arc<str>>,
 }
 
 impl State {
@@ -85,6 +90,8 @@ impl State {
             all_listed: None,
             reported: None,
             problems_changed: false,
+            standings: Standings::new(),
+            standings_changed: false,
         }
     }
 
@@ -146,6 +153,11 @@ impl State {
         (!changes.is_empty() || problems.is_new).then_some(Update { changes, problems: problems.list })
     }
 
+    /// How the objects of Istio stand, if that has changed since it was asked last.
+    pub(super) fn standings(&mut self) -> Option<Standings> {
+        std::mem::take(&mut self.standings_changed).then(|| self.standings.clone())
+    }
+
     /// When to ask for an update again though nothing has happened.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.waiting.deadline()
@@ -163,7 +175,7 @@ impl State {
     }
 
     fn hold(&mut self, plural: &'static str, seen: Seen) {
-        let Seen { key, version, reading: Reading { mut items, problems, unreadable } } = seen;
+        let Seen { key, version, reading: Reading { mut items, problems, unreadable }, standing } = seen;
         let Some(resource) = self.resources.get_mut(plural) else { return };
         let before = resource.held.get(&key).and_then(|held| held.declared.clone());
         let (declared, change) = match items.pop() {
@@ -173,7 +185,20 @@ impl State {
             None if unreadable => (before, None),
             None => (None, before.map(Change::Remove)),
         };
-        resource.held.insert(key.clone(), Held { version, declared });
+        let standing = standing.map(|standing| {
+            let standing = Standing { problems: problems.as_slice().into(), ..*standing };
+            (standing.title(), Arc::new(standing))
+        });
+        let title = standing.as_ref().map(|(title, _)| Arc::clone(title));
+        let stood = resource.held.insert(key.clone(), Held { version, declared, title: title.clone() });
+        if let Some(gone) = stood.and_then(|held| held.title).filter(|_| title.is_none()) {
+            self.standings.remove(&gone);
+            self.standings_changed = true;
+        }
+        if let Some((title, standing)) = standing {
+            self.standings.insert(title, standing);
+            self.standings_changed = true;
+        }
         if let Some(change) = change {
             self.note(change);
         }
@@ -188,7 +213,12 @@ impl State {
 
     fn forget(&mut self, plural: &'static str, key: &Key) {
         let Some(resource) = self.resources.get_mut(plural) else { return };
-        if let Some(id) = resource.held.remove(key).and_then(|held| held.declared) {
+        let held = resource.held.remove(key);
+        if let Some(title) = held.as_ref().and_then(|held| held.title.as_ref()) {
+            self.standings.remove(title);
+            self.standings_changed = true;
+        }
+        if let Some(id) = held.and_then(|held| held.declared) {
             self.note(Change::Remove(id));
         }
         self.problems_changed |= self.problems.remove(&(plural, key.clone())).is_some();

@@ -347,3 +347,34 @@ fn an_endpoint_that_is_going_away_is_not_waited_for() {
         assert_eq!(changes(&mut state, now), ["set EndpointSlice shop/web-1 [10.1.0.1]"]);
     }
 }
+
+#[test]
+fn how_an_object_stands_comes_with_what_is_wrong_with_that_form() {
+    let form = |version: &str, route: Json, conditions: Json| {
+        let object: DynamicObject = serde_json::from_value(json!({
+            "apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
+            "metadata": {"name": "web", "namespace": "shop", "uid": "u", "resourceVersion": version, "generation": 3},
+            "spec": {"hosts": ["web"], "http": [{"route": [route]}]},
+            "status": {"conditions": conditions},
+        }))
+        .unwrap();
+        let kind = resource::at(&istio::VIRTUAL_SERVICE, "v1");
+        Event::Object(Box::new(Seen::raw(object, &kind, &Settings::default())))
+    };
+    let mut state = cluster();
+    take(&mut state, RULES, [form("1", misprint(), json!([]))]);
+    let standings = state.standings().unwrap();
+    let standing = &standings["VirtualService shop/web"];
+    assert_eq!((standing.problems.len(), standing.conditions.as_deref(), standing.generation), (1, None, 3));
+    assert!(state.standings().is_none(), "nothing is new");
+    take(&mut state, RULES, [form("2", good(), json!([{"type": "Ready"}]))]);
+    let standings = state.standings().unwrap();
+    let standing = &standings["VirtualService shop/web"];
+    assert_eq!((standing.problems.len(), standing.conditions.as_deref()), (0, Some(r#"[{"type":"Ready"}]"#)));
+    assert_eq!(&*standing.resource_version, "2");
+    // A list of conditions that is too long is left to those who made it.
+    take(&mut state, RULES, [form("3", good(), json!([{"type": "x".repeat(20_000)}]))]);
+    assert!(state.standings().unwrap().is_empty());
+    take(&mut state, RULES, [form("4", good(), json!([])), gone("web")]);
+    assert!(state.standings().unwrap().is_empty());
+}
