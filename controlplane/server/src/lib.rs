@@ -14,4 +14,5 @@ pub mod server;
 pub mod shutdown;
 pub mod source;
 pub mod status;
+pub mod tls;
 pub mod webhook;

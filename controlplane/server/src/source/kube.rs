@@ -8,6 +8,7 @@ mod access;
 mod definitions;
 mod events;
 mod join;
+mod list;
 mod object;
 mod pulse;
 mod resource;
@@ -31,6 +32,7 @@ use tokio::{
 };
 
 pub use self::access::{Access, AccessError, Cluster, connect};
+pub use self::list::{Extent, ListError, Listed, load};
 use self::{
     definitions::Served,
     events::Events,
