@@ -99,7 +99,8 @@ impl Args {
 pub async fn run(args: &Args) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
     let settings = args.settings()?;
-    let Opened { watch, client, standings, origin } = open(args, &settings, &metrics).await?;
+    let Opened { watch, cluster, origin } = open(args, &settings, &metrics).await?;
+    let client = cluster.as_ref().map(|(client, _)| client.clone());
     let ports = Ports::bind(args).await?;
     let mut terminated = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
     let mut interrupted = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
@@ -112,7 +113,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     let (check, checked) = watch::channel(conditions::Checked::default());
     tokio::spawn(report::run(of_source, mesh.clone(), problems, check, Arc::clone(&metrics)));
     let service = ads::Service::new(mesh.clone(), Arc::clone(&metrics), Arc::clone(&proxies), shutdown.clone(), now);
-    let leading = client.clone().zip(standings).map(|(client, standings)| leading::Sources {
+    let leading = cluster.map(|(client, standings)| leading::Sources {
         client,
         standings,
         checked,
@@ -177,10 +178,8 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
 /// A source that is followed.
 struct Opened {
     watch: Watch,
-    /// The way to the API server, when there is one.
-    client: Option<Client>,
-    /// How the objects there stand.
-    standings: Option<watch::Receiver<Standings>>,
+    /// The way to the API server, when there is one, and how its objects stand.
+    cluster: Option<(Client, watch::Receiver<Standings>)>,
     /// Where the objects are, for the log.
     origin: String,
 }
@@ -191,7 +190,7 @@ async fn open(args: &Args, settings: &Settings, metrics: &Arc<Metrics>) -> anyho
     let (access, origin) = match (&args.config_dir, &args.kubeconfig) {
         (Some(directory), _) => {
             let (watch, origin) = (source::files::watch(directory, settings), directory.display().to_string());
-            return Ok(Opened { watch, client: None, standings: None, origin });
+            return Ok(Opened { watch, cluster: None, origin });
         }
         (None, Some(file)) => {
             let context = args.context.clone();
@@ -200,9 +199,9 @@ async fn open(args: &Args, settings: &Settings, metrics: &Arc<Metrics>) -> anyho
         (None, None) => (Access::InCluster, "the cluster of this pod".into()),
     };
     let cluster = source::kube::connect(&access, Arc::clone(metrics), now).await?;
-    let client = Some(cluster.client());
+    let client = cluster.client();
     let (watch, standings) = source::kube::watch(cluster, settings);
-    Ok(Opened { watch, client, standings: Some(standings), origin })
+    Ok(Opened { watch, cluster: Some((client, standings)), origin })
 }
 
 /// Serves the webhook, where there is one to serve.
