@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Least time between two writes of one object.
 const OBJECT_PAUSE: Duration = Duration::from_secs(5);
 /// The same where only the number of proxies differs.
-const COUNT_PAUSE: Duration = Duration::from_secs(60);
+const COUNT_PAUSE: Duration = Duration::from_secs(30);
 /// Longest pause of an object that others undo, or that cannot be written.
 const OBJECT_PAUSE_MAX: Duration = Duration::from_secs(600);
 /// First pause of an object that cannot be written; twice as long each time.

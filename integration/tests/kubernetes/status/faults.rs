@@ -104,8 +104,8 @@ async fn a_controller_that_undoes_us_makes_no_storm() -> Result<()> {
     }
     let ours = writes(&world.control_plane).await? - before;
     println!("{undone} times undone, {ours} writes");
-    // After 5, 10 and 20 s, and one of the other object.
-    ensure!(undone >= 2 && (1.0..=4.0).contains(&ours), "{undone} times undone, {ours} writes");
+    // After 10 and 20 s, and those of the other object; without pauses it would be one a second at least.
+    ensure!(undone >= 2 && (1.0..=6.0).contains(&ours), "{undone} times undone, {ours} writes");
     let calm = read(&world, kind, "calm").await?;
     ensure!(condition(&calm, "Accepted").is_some(), "{}", calm.data["status"]);
     Ok(())
