@@ -45,6 +45,8 @@ codes! {
         "A document must be a mapping with `apiVersion`, `kind` and `metadata.name`."
     LIMIT "MS0107" Error "a limit is exceeded"
         "Everything that an author can make grow has a limit: nesting, the number of values in a document, rules, matches, subsets, ports, the length of strings and patterns."
+    TOO_MANY_OBJECTS "MS0109" Error "there are too many objects of a kind"
+        "The object came when there were as many of its kind as the control plane holds. It is left out until some are removed and it is changed, or the control plane starts anew."
 
     UNKNOWN_FIELD "MS0201" Error "the field does not exist"
         "A misprint, or a field in the wrong place; the field that was probably meant is named. The object is refused, and its last good form stays in force: guessing could send traffic elsewhere."
@@ -139,6 +141,10 @@ codes! {
         "A ServiceEntry with resolution STATIC takes addresses only, so that the WorkloadEntry that it selects is none of its endpoints."
     UNKNOWN_POD "MS0519" Warning "the EndpointSlice names a Pod that does not exist"
         "The endpoint takes requests, but has no labels and no identity: it belongs to no subset, and is spoken to in plain text."
+    ENDPOINTS_LEFT_OUT "MS0520" Warning "endpoints beyond the limit are left out"
+        "Of the endpoints of a port only the first, in the order of addresses, get requests."
+    PORTS_LEFT_OUT "MS0521" Warning "ports beyond the limit are left out"
+        "Several ServiceEntries of one host make one service, and together have more ports than a service can. Those of the oldest count."
 
     UNREACHABLE_RULE "MS0601" Warning "the rule is never reached"
         "An earlier rule matches every request; the first match wins."
