@@ -148,7 +148,7 @@ impl Mesh {
             version,
             ip: address.ip(),
             service_account: "default",
-            xds: self.control_plane.xds(),
+            xds: &[self.control_plane.xds()],
             admin,
             protocol,
         };

@@ -3,8 +3,12 @@
 #![allow(clippy::indexing_slicing, reason = "an index into JSON that is not there gives null")]
 
 mod faults;
+mod namespaces;
 mod objects;
 mod permissions;
 mod proxies;
+mod replicas;
+mod scale;
+mod stage;
 mod webhook;
 mod world;

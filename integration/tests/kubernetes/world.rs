@@ -55,13 +55,35 @@ impl World {
         Ok(())
     }
 
+    /// One more control plane on the same API server, not started yet, with the address that it listens at.
+    pub(crate) fn replica(&self) -> Result<(ControlPlane, Loopback)> {
+        let home = Loopback::claim()?;
+        let directory = self.directory.path().join(home.ip().to_string());
+        std::fs::create_dir(&directory)?;
+        Ok((control_plane(self.server.kubeconfig(), &home, &directory), home))
+    }
+
+    /// Defines kinds of Istio's networking group.
+    pub(crate) async fn define(&self, kinds: &[&str]) -> Result<()> {
+        for kind in kinds {
+            let plural = kind.to_lowercase();
+            let plural = plural.strip_suffix('y').map_or_else(|| format!("{plural}s"), |stem| format!("{stem}ies"));
+            self.apply(networking(kind, &plural)).await?;
+        }
+        Ok(())
+    }
+
     /// Makes the object what `object` says, whether it is there or not.
     pub(crate) async fn apply(&self, object: Value) -> Result<()> {
-        let (api, name) = self.api(&object)?;
-        let params = PatchParams::apply("tests").force();
         // A kind whose definition has only just come is not served everywhere at once.
-        let title = format!("{} {name} to be accepted", object["kind"]);
-        wait::until(&title, async || Ok(api.patch(&name, &params, &Patch::Apply(&object)).await?)).await?;
+        let title = format!("{} {} to be accepted", object["kind"], object["metadata"]["name"]);
+        wait::until(&title, async || self.try_to_apply(&object).await).await
+    }
+
+    /// The same, once.
+    pub(crate) async fn try_to_apply(&self, object: &Value) -> Result<()> {
+        let (api, name) = self.api(object)?;
+        api.patch(&name, &PatchParams::apply("tests").force(), &Patch::Apply(object)).await?;
         Ok(())
     }
 
