@@ -2,6 +2,7 @@
 
 #![allow(clippy::indexing_slicing, reason = "an index into JSON that is not there gives null")]
 
+mod churn;
 mod faults;
 mod namespaces;
 mod objects;

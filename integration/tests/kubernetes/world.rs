@@ -20,6 +20,8 @@ use tempfile::TempDir;
 
 /// The namespace of everything that has one.
 pub(crate) const NAMESPACE: &str = "default";
+/// A proxy that no Pod is of.
+pub(crate) const NODE: &str = "sidecar~10.1.9.9~client.default~default.svc.cluster.local";
 
 pub(crate) struct World {
     pub(crate) control_plane: ControlPlane,
@@ -266,4 +268,15 @@ pub(crate) fn slice(service: &str, endpoints: &[(&str, &str)]) -> Value {
         "ports": [{"name": "http", "port": 8080}],
         "endpoints": endpoints.iter().map(endpoint).collect::<Vec<_>>(),
     })
+}
+
+/// A slice with so many endpoints of no Pod, the first of which is the one of this number.
+pub(crate) fn bare_slice(service: &str, suffix: &str, first: usize, count: usize) -> Value {
+    let address = |at: usize| format!("10.{}.{}.{}", 64 + at / 62_500, at / 250 % 250, at % 250 + 1);
+    let endpoints: Vec<_> =
+        (first..first + count).map(|at| json!({"addresses": [address(at)], "conditions": {"ready": true}})).collect();
+    let mut made = slice(service, &[]);
+    made["metadata"]["name"] = format!("{service}-{suffix}").into();
+    made["endpoints"] = endpoints.into();
+    made
 }
