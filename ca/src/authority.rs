@@ -12,7 +12,7 @@ use time::{Duration, OffsetDateTime};
 pub use load::{AuthorityError, AuthorityFiles, PATH_LEN_MAX};
 
 use crate::bundle::{Fingerprint, TrustBundle};
-use crate::certificate::CertificateError;
+use crate::certificate::Validity;
 use crate::identity::TrustDomain;
 use crate::key::PrivateKey;
 use crate::pem;
@@ -28,8 +28,7 @@ pub struct Authority {
     path: Arc<[CertificateDer<'static>]>,
     bundle: TrustBundle,
     /// When all of the path is valid.
-    not_before: OffsetDateTime,
-    not_after: OffsetDateTime,
+    validity: Validity,
 }
 
 impl Authority {
@@ -54,13 +53,13 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.use_authority_key_identifier_extension = true;
-        let (not_before, not_after) = (params.not_before, params.not_after);
+        let validity = Validity { not_before: params.not_before, not_after: params.not_after };
         let library = |error: rcgen::Error| SignError::Library(error.to_string());
         let root: CertificateDer<'static> = params.self_signed(&key).map_err(library)?.into();
         let issuer = Issuer::from_ca_cert_der(&root, key).map_err(library)?;
         let bundle =
             TrustBundle::new(trust_domain.clone(), [&root]).map_err(|error| SignError::Library(error.to_string()))?;
-        Ok(Self { issuer, path: [root].into(), bundle, not_before, not_after })
+        Ok(Self { issuer, path: [root].into(), bundle, validity })
     }
 
     /// The certificate that signs, as PEM: `ca-cert.pem`.
@@ -90,17 +89,12 @@ impl Authority {
     /// When the first certificate of its path ends: nothing that it signs lives longer.
     #[must_use]
     pub fn not_after(&self) -> OffsetDateTime {
-        self.not_after
+        self.validity.not_after
     }
 
-    pub(crate) fn check_time(&self, now: OffsetDateTime) -> Result<(), CertificateError> {
-        if now < self.not_before {
-            Err(CertificateError::NotYetValid(self.not_before))
-        } else if now >= self.not_after {
-            Err(CertificateError::Expired(self.not_after))
-        } else {
-            Ok(())
-        }
+    /// When all of its path is valid.
+    pub(crate) fn validity(&self) -> Validity {
+        self.validity
     }
 
     pub(crate) fn issuer(&self) -> &Issuer<'static, PrivateKey> {
@@ -117,7 +111,7 @@ impl fmt::Debug for Authority {
         f.debug_struct("Authority")
             .field("root", &self.root())
             .field("path_len", &self.path.len())
-            .field("not_after", &self.not_after)
+            .field("not_after", &self.not_after())
             .finish_non_exhaustive()
     }
 }

@@ -24,6 +24,31 @@ pub enum CertificateError {
     Expired(OffsetDateTime),
 }
 
+/// When a certificate is valid, or all of several.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Validity {
+    pub(crate) not_before: OffsetDateTime,
+    /// The first moment at which it is not valid any more.
+    pub(crate) not_after: OffsetDateTime,
+}
+
+impl Validity {
+    pub(crate) fn check(self, now: OffsetDateTime) -> Result<(), CertificateError> {
+        if now < self.not_before {
+            Err(CertificateError::NotYetValid(self.not_before))
+        } else if now >= self.not_after {
+            Err(CertificateError::Expired(self.not_after))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// When both are valid.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { not_before: self.not_before.max(other.not_before), not_after: self.not_after.min(other.not_after) }
+    }
+}
+
 /// A parsed certificate, with copies of what is asked for often.
 #[derive(Debug, Clone)]
 pub(crate) struct Certificate {
@@ -32,8 +57,7 @@ pub(crate) struct Certificate {
     pub(crate) issuer: Vec<u8>,
     /// SubjectPublicKeyInfo in DER.
     pub(crate) public_key: Vec<u8>,
-    pub(crate) not_before: OffsetDateTime,
-    pub(crate) not_after: OffsetDateTime,
+    pub(crate) validity: Validity,
     /// How many authorities may stand between this one and a leaf; `None` is any number.
     pub(crate) path_len: Option<u32>,
 }
@@ -52,8 +76,10 @@ impl Certificate {
             subject: parsed.subject().as_raw().to_vec(),
             issuer: parsed.issuer().as_raw().to_vec(),
             public_key: parsed.public_key().raw.to_vec(),
-            not_before: parsed.validity().not_before.to_datetime(),
-            not_after: parsed.validity().not_after.to_datetime(),
+            validity: Validity {
+                not_before: parsed.validity().not_before.to_datetime(),
+                not_after: parsed.validity().not_after.to_datetime(),
+            },
             path_len: basic.value.path_len_constraint,
         })
     }
@@ -69,16 +95,6 @@ impl Certificate {
         }
         let (Ok(own), Ok(other)) = (parse(&self.der), parse(&authority.der)) else { return false };
         own.verify_signature(Some(other.public_key())).is_ok()
-    }
-
-    pub(crate) fn check_time(&self, now: OffsetDateTime) -> Result<(), CertificateError> {
-        if now < self.not_before {
-            Err(CertificateError::NotYetValid(self.not_before))
-        } else if now >= self.not_after {
-            Err(CertificateError::Expired(self.not_after))
-        } else {
-            Ok(())
-        }
     }
 }
 

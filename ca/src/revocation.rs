@@ -45,7 +45,7 @@ pub fn revocation_list(
     if revoked.len() > REVOKED_MAX {
         return Err(RevocationError::TooMany(revoked.len()));
     }
-    authority.check_time(now).map_err(SignError::from)?;
+    authority.validity().check(now).map_err(SignError::from)?;
     let now = whole_seconds(now);
     let entry = |entry: &Revoked| RevokedCertParams {
         serial_number: entry.serial.number(),

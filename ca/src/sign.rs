@@ -163,7 +163,7 @@ fn issue(
     mut params: CertificateParams,
     terms: Terms,
 ) -> Result<Issued, SignError> {
-    authority.check_time(terms.now)?;
+    authority.validity().check(terms.now)?;
     let now = whole_seconds(terms.now);
     let lifetime = terms.lifetime.clamp(LIFETIME_MIN, LIFETIME_MAX);
     // Beyond the authority's own end no verifier would accept it.

@@ -159,8 +159,8 @@ impl Authority {
             return Err(AuthorityError::KeyMismatch { certificate: certificate_file, key: key_file });
         };
         // Of several certificates for one key, as after a renewal, the first that is valid counts.
-        let signing = fitting.iter().find(|certificate| certificate.check_time(now).is_ok()).unwrap_or(first);
-        signing.check_time(now).map_err(|error| {
+        let signing = fitting.iter().find(|certificate| certificate.validity.check(now).is_ok()).unwrap_or(first);
+        signing.validity.check(now).map_err(|error| {
             let number = own.iter().position(|certificate| certificate.der == signing.der).unwrap_or(0) + 1;
             AuthorityError::Certificate { file: certificate_file, number, error }
         })?;
@@ -181,10 +181,9 @@ impl Authority {
         }
         let bundle = TrustBundle::new(trust_domain.clone(), roots.iter().map(|root| &root.der))
             .map_err(|error| AuthorityError::Roots { file: roots_file, error })?;
-        let not_before = path.iter().map(|authority| authority.not_before).max().unwrap_or(signing.not_before);
-        let not_after = path.iter().map(|authority| authority.not_after).min().unwrap_or(signing.not_after);
+        let validity = path.iter().fold(signing.validity, |all, authority| all.and(authority.validity));
         let path = path.into_iter().map(|authority| authority.der.clone()).collect();
-        Ok(Self { issuer, path, bundle, not_before, not_after })
+        Ok(Self { issuer, path, bundle, validity })
     }
 }
 
@@ -220,7 +219,7 @@ fn path<'a>(
             continue;
         }
         for above in others {
-            if !seen.contains(&&above.der) && above.check_time(now).is_ok() && top.is_signed_by(above) {
+            if !seen.contains(&&above.der) && above.validity.check(now).is_ok() && top.is_signed_by(above) {
                 seen.push(&above.der);
                 open.push_back(path.iter().copied().chain([*above]).collect());
             }

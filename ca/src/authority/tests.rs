@@ -7,6 +7,7 @@ use rcgen::{Certificate, KeyPair};
 use x509_parser::parse_x509_certificate;
 
 use super::*;
+use crate::certificate::CertificateError;
 use crate::fixture::{NOW, authority, authority_params, request, terms, trust_domain};
 use crate::key::KeyError;
 use crate::pem::PemError;

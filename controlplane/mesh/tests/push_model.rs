@@ -86,6 +86,17 @@ fn there_and_back() -> Vec<Arc<Snapshot>> {
     vec![Arc::clone(&before), after, before]
 }
 
+/// A listener that leads to a cluster, then to routes, then to others and to a cluster of its own.
+fn moving_listener() -> Vec<Arc<Snapshot>> {
+    let [v1, e1] = reviews("v1");
+    let [v2, e2] = reviews("v2");
+    vec![
+        snapshot([v1, e1, listener("in", 1).to("v1")]),
+        snapshot([v2.clone(), e2.clone(), listener("in", 2).to("v2").route("web"), route("web", 1).to("v2")]),
+        snapshot([v2, e2, fixed("hole", 1), listener("in", 3).to("hole").route("api"), route("api", 1).to("v2")]),
+    ]
+}
+
 #[test]
 fn a_route_moves_between_clusters() {
     holds("canary", canary(), |_| {});
@@ -103,14 +114,7 @@ fn a_stream_that_breaks_anywhere_loses_nothing() {
 
 #[test]
 fn a_listener_that_nobody_knows_any_more_serves_until_its_successor_has_its_routes() {
-    let [v1, e1] = reviews("v1");
-    let [v2, e2] = reviews("v2");
-    let targets = vec![
-        snapshot([v1, e1, listener("in", 1).to("v1")]),
-        snapshot([v2.clone(), e2.clone(), listener("in", 2).to("v2").route("web"), route("web", 1).to("v2")]),
-        snapshot([v2, e2, fixed("hole", 1), listener("in", 3).to("hole").route("api"), route("api", 1).to("v2")]),
-    ];
-    holds("listener, reconnect", targets, |case| case.reconnects = 1);
+    holds("listener, reconnect", moving_listener(), |case| case.reconnects = 1);
 }
 
 #[test]
@@ -248,14 +252,7 @@ fn a_changed_cluster_becomes_warm_though_its_endpoints_stay() {
 
 #[test]
 fn a_listener_moves_between_clusters_and_routes() {
-    let [v1, e1] = reviews("v1");
-    let [v2, e2] = reviews("v2");
-    let targets = vec![
-        snapshot([v1, e1, listener("in", 1).to("v1")]),
-        snapshot([v2.clone(), e2.clone(), listener("in", 2).to("v2").route("web"), route("web", 1).to("v2")]),
-        snapshot([v2, e2, fixed("hole", 1), listener("in", 3).to("hole").route("api"), route("api", 1).to("v2")]),
-    ];
-    holds("listener", targets, |_| {});
+    holds("listener", moving_listener(), |_| {});
 }
 
 #[test]

@@ -10,6 +10,8 @@ mod listen;
 mod review;
 mod rollover;
 
+pub use self::authority::SECRET;
+
 use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::Arc,

@@ -13,9 +13,8 @@ use super::{
     InstallError, Object, contents,
     object::{MANAGED_BY, PART_OF, has},
 };
+use crate::webhook::SECRET;
 
-/// The Secret with the key of the authority, which the control plane makes for itself.
-const AUTHORITY: &str = "mainsheet-ca";
 /// Time for the objects of a kind to go with it.
 const PURGED_WITHIN: Duration = Duration::from_secs(60);
 
@@ -31,21 +30,21 @@ pub async fn remove(
     say: impl Fn(String),
 ) -> Result<(), InstallError> {
     // The namespace comes last; what the control plane has made in it goes just before, when nobody may make it anew.
-    let made = |object: &Object| {
-        let metadata = json!({"name": AUTHORITY, "namespace": object.name()});
-        object.is_namespace().then(|| Object::new(json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata})))
-    };
-    let listed = objects.iter().rev().filter(|object| purge_crds || !object.is_definition());
-    for object in listed.flat_map(|object| made(object).into_iter().chain([object.clone()])) {
-        let object = &object;
+    let mut listed: Vec<Object> = Vec::new();
+    for object in objects.iter().rev().filter(|object| purge_crds || !object.is_definition()) {
+        if object.is_namespace() {
+            listed.push(authority(object.name()));
+        }
+        listed.push(object.clone());
+    }
+    for object in &listed {
         let title = object.title();
         let refused = |error| InstallError::refused(&title, &error);
         let Some(found) = object.api(client).get_opt(object.name()).await.map_err(refused)? else { continue };
         if found.metadata.deletion_timestamp.is_some() {
             continue;
         }
-        let is_applied = !object.is_definition() && object.name() != AUTHORITY;
-        let ours = if is_applied { MANAGED_BY } else { PART_OF };
+        let ours = if object.is_definition() || object.is_secret() { PART_OF } else { MANAGED_BY };
         if !has(&found, ours) {
             say(format!("kept {title}: its label {} is not {}", ours.0, ours.1));
             continue;
@@ -60,6 +59,13 @@ pub async fn remove(
         say(format!("removed {title}"));
     }
     Ok(())
+}
+
+/// The Secret with the key of the authority, which the control plane makes for itself.
+fn authority(namespace: &str) -> Object {
+    Object::new(json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET, "namespace": namespace}
+    }))
 }
 
 async fn delete(client: &Client, object: &Object, found: &DynamicObject) -> Result<(), InstallError> {

@@ -15,8 +15,8 @@ use k8s_openapi::{ByteString, api::core::v1::Secret};
 use rustls::{crypto::CryptoProvider, sign::CertifiedKey};
 use time::OffsetDateTime;
 
-/// The name of the Secret.
-pub(super) const SECRET: &str = "mainsheet-ca";
+/// The name of the Secret with the authority, which the first replica makes.
+pub const SECRET: &str = "mainsheet-ca";
 /// The Services by which API servers may call: our own, and Istio's.
 const SERVICES: [&str; 2] = ["mainsheet", "istiod"];
 /// How long a certificate lives; it is replaced at half of that.

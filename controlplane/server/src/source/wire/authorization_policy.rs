@@ -3,24 +3,16 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{
-    rule,
-    selector::{MatchLabelsSelector, PolicyTargetReference},
-};
+use super::{rule, selector::PolicyTarget};
 
 /// Who may do what. Without rules an `ALLOW` policy allows nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-mainsheet-exclusive" = [["selector", "targetRef", "targetRefs"]]))]
 pub struct AuthorizationPolicySpec {
-    /// The workloads that it is for; all of the namespace, when not given.
-    pub selector: Option<MatchLabelsSelector>,
-    /// The gateway or service that it is for, in place of `selector`.
-    pub target_ref: Option<PolicyTargetReference>,
-    /// The gateways or services that it is for, in place of `selector`.
-    #[serde(default)]
-    #[schemars(length(max = 16))]
-    pub target_refs: Vec<PolicyTargetReference>,
+    /// What it is for.
+    #[serde(flatten)]
+    pub target: PolicyTarget,
     /// The rules; a request matches if any of them does.
     #[serde(default)]
     #[schemars(length(max = 512))]

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{
     rule,
-    selector::{MatchLabelsSelector, PolicyTargetReference},
+    selector::{MatchLabelsSelector, PolicyTarget, PolicyTargetReference},
 };
 
 /// A WebAssembly module that proxies run.
@@ -13,14 +13,9 @@ use super::{
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-mainsheet-exclusive" = [["selector", "targetRef", "targetRefs"]]))]
 pub struct WasmPluginSpec {
-    /// The workloads that it is for; all of the namespace, when not given.
-    pub selector: Option<MatchLabelsSelector>,
-    /// The gateway or service that it is for, in place of `selector`.
-    pub target_ref: Option<PolicyTargetReference>,
-    /// The gateways or services that it is for, in place of `selector`.
-    #[serde(default)]
-    #[schemars(length(max = 16))]
-    pub target_refs: Vec<PolicyTargetReference>,
+    /// What it is for.
+    #[serde(flatten)]
+    pub target: PolicyTarget,
     /// The module.
     #[serde(flatten)]
     pub module: WasmModule,

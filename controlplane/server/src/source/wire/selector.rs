@@ -40,6 +40,21 @@ pub struct MatchLabelsSelector {
 )]
 struct LabelValue(#[expect(dead_code, reason = "only its schema counts")] String);
 
+/// What a policy is for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-mainsheet-exclusive" = [["selector", "targetRef", "targetRefs"]]))]
+pub struct PolicyTarget {
+    /// The workloads that it is for; all of the namespace, when not given.
+    pub selector: Option<MatchLabelsSelector>,
+    /// The gateway or service that it is for, in place of `selector`.
+    pub target_ref: Option<PolicyTargetReference>,
+    /// The gateways or services that it is for, in place of `selector`.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    pub target_refs: Vec<PolicyTargetReference>,
+}
+
 /// Names what a policy is for, in place of a selector: a gateway, a waypoint, a service.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -5,24 +5,16 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{
-    rule,
-    selector::{MatchLabelsSelector, PolicyTargetReference},
-};
+use super::{rule, selector::PolicyTarget};
 
 /// What workloads tell about their requests, and whom.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-mainsheet-exclusive" = [["selector", "targetRef", "targetRefs"]]))]
 pub struct TelemetrySpec {
-    /// The workloads that it is for; all of the namespace, when not given.
-    pub selector: Option<MatchLabelsSelector>,
-    /// The gateway or service that it is for, in place of `selector`.
-    pub target_ref: Option<PolicyTargetReference>,
-    /// The gateways or services that it is for, in place of `selector`.
-    #[serde(default)]
-    #[schemars(length(max = 16))]
-    pub target_refs: Vec<PolicyTargetReference>,
+    /// What it is for.
+    #[serde(flatten)]
+    pub target: PolicyTarget,
     /// Traces.
     #[serde(default)]
     pub tracing: Vec<Tracing>,
