@@ -316,7 +316,11 @@ async fn no_request_is_lost_when_either_replica_is_killed_or_told_to_end() -> Re
 
     // Killed, without a word.
     for round in 0..2 {
-        moved(&mut fair, &world, round % 2, &cost, async |replica| Ok(replica.kill())).await?;
+        let kill = async |replica: &mut ControlPlane| {
+            replica.kill();
+            Ok(())
+        };
+        moved(&mut fair, &world, round % 2, &cost, kill).await?;
     }
     // Told to end, as by a Deployment that rolls.
     for round in 0..2 {
