@@ -1,6 +1,8 @@
 //! The parts of the tests themselves, with a real Envoy and no control plane.
 
-use anyhow::{Result, ensure};
+use std::{path::Path, process::Command, time::Duration};
+
+use anyhow::{Context, Result, bail, ensure};
 use integration::{
     app::App,
     client::Call,
@@ -8,7 +10,21 @@ use integration::{
     load::Load,
     outside::{self, Program},
     ports::Loopback,
+    process::Process,
+    wait,
 };
+
+/// `test.py` with one step, which starts a process in a group of its own as tests do.
+const ONE_STEP: &str = "
+import sys
+sys.path.insert(0, sys.argv.pop())
+import test
+begin = 'import os, signal, subprocess; signal.signal(signal.SIGINT, signal.SIG_DFL)'
+start = 'child = subprocess.Popen([\"sleep\", \"1000\"], preexec_fn=os.setpgrp)'
+program = f'{begin}; {start}; print(\"kept\", child.pid, flush=True); child.wait()'
+test.test = lambda run: run.command(sys.executable, '-c', program)
+test.main()
+";
 
 fn bootstrap(admin: std::net::SocketAddr, listen: std::net::SocketAddr, app: std::net::SocketAddr) -> String {
     let address = |address: std::net::SocketAddr| serde_json::json!({"socket_address": {"address": address.ip(), "port_value": address.port()}});
@@ -66,5 +82,33 @@ async fn an_envoy_that_cannot_start_says_why() -> Result<()> {
     let mut envoy = Envoy::start("broken", r#"{"no_such_field": 1}"#, home.at(15_000), directory.path())?;
     let error = envoy.ready().await.err().map(|error| error.to_string()).unwrap_or_default();
     ensure!(error.contains("no_such_field"), "it says {error:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_run_of_all_tests_that_is_interrupted_ends_what_it_started() -> Result<()> {
+    for signal in ["-INT", "-TERM"] {
+        let directory = tempfile::tempdir()?;
+        let log = directory.path().join("log");
+        let mut command = Command::new("python3");
+        command.args(["-c", ONE_STEP]).arg(outside::repository().join("integration/tools"));
+        let mut tests = Process::start("test.py", &mut command, &log)?;
+        let kept = wait::until("the step to start", async || {
+            let said = std::fs::read_to_string(&log)?;
+            let kept = said.lines().find_map(|line| line.strip_prefix("kept ")).context("nothing is said yet")?;
+            Ok(kept.to_owned())
+        });
+        let kept = kept.await?;
+        ensure!(Command::new("kill").args([signal, &tests.id().to_string()]).status()?.success());
+        let ended = async || match tests.ended()? {
+            Some(status) => Ok(status),
+            None => bail!("it runs on"),
+        };
+        let status = wait::until_within(Duration::from_secs(20), "the run to end", ended).await?;
+        let said = std::fs::read_to_string(&log)?;
+        ensure!(status.code() == Some(130) && said.ends_with("interrupted\n"), "{signal}: {status}: {said}");
+        ensure!(!said.contains("Traceback"), "{said}");
+        ensure!(!Path::new(&format!("/proc/{kept}")).exists(), "{kept} lives on");
+    }
     Ok(())
 }

@@ -31,7 +31,7 @@ macro_rules! codes {
 }
 
 codes! {
-    SYNTAX "MS0101" Error "the text is not YAML"
+    SYNTAX "MS0101" Error "the text is not YAML, or not JSON"
         "The document cannot be read, so none of its objects is. The last good form of each stays in force; other documents of the same file are not affected."
     FILE_UNREADABLE "MS0102" Error "the file or directory cannot be read"
         "Missing, not permitted, or not UTF-8. What it held before stays in force."
@@ -45,7 +45,9 @@ codes! {
         "A document must be a mapping with `apiVersion`, `kind` and `metadata.name`."
     LIMIT "MS0107" Error "a limit is exceeded"
         "Everything that an author can make grow has a limit: nesting, the number of values in a document, rules, matches, subsets, ports, the length of strings and patterns."
-    TOO_MANY_OBJECTS "MS0109" Error "there are too many objects of a kind"
+    DIRECTORY_TOO_DEEP "MS0108" Error "the directory is nested too deeply"
+        "Nothing in directories below the limit is read. Move the files up."
+    TOO_MANY_OBJECTS "MS0110" Error "there are too many objects of a kind"
         "The object came when there were as many of its kind as the control plane holds. It is left out until some are removed and it is changed, or the control plane starts anew."
 
     UNKNOWN_FIELD "MS0201" Error "the field does not exist"
@@ -141,9 +143,11 @@ codes! {
         "A ServiceEntry with resolution STATIC takes addresses only, so that the WorkloadEntry that it selects is none of its endpoints."
     UNKNOWN_POD "MS0519" Warning "the EndpointSlice names a Pod that does not exist"
         "The endpoint takes requests, but has no labels and no identity: it belongs to no subset, and is spoken to in plain text."
-    ENDPOINTS_LEFT_OUT "MS0520" Warning "endpoints beyond the limit are left out"
+    FOREIGN_POD "MS0520" Warning "the EndpointSlice names a Pod of another namespace"
+        "Whoever may write slices in one namespace would give their endpoints the identity and labels of another's Pod. The endpoint takes requests, but has neither."
+    ENDPOINTS_LEFT_OUT "MS0521" Warning "endpoints beyond the limit are left out"
         "Of the endpoints of a port only the first, in the order of addresses, get requests."
-    PORTS_LEFT_OUT "MS0521" Warning "ports beyond the limit are left out"
+    PORTS_LEFT_OUT "MS0522" Warning "ports beyond the limit are left out"
         "Several ServiceEntries of one host make one service, and together have more ports than a service can. Those of the oldest count."
 
     UNREACHABLE_RULE "MS0601" Warning "the rule is never reached"
@@ -187,7 +191,8 @@ pub fn page() -> String {
         "# Problems\n\n\
         Whatever is wrong with an object is said with a code that does not change its meaning. `mainsheet analyze` prints\n\
         them for files, the log and the status of objects show them for a running control plane.\n\n\
-        An *error* means that the object or document is not in force in the form given: its last good form stays.\n\
+        An *error* means that the object or document is not in force in the form given: the last good form that was read since\n\
+        the control plane started stays. After a start with a broken file there is none, and the log says `in_force=false`.\n\
         A *warning* means that it is in force, but probably not as was meant. *info* is worth knowing.\n\n\
         | code | severity | problem | what it means |\n|---|---|---|---|\n",
     );

@@ -13,7 +13,7 @@ use crate::sample::*;
 
 /// What is said of limits.
 fn said(store: &Store) -> Vec<String> {
-    let limits = ["MS0109", "MS0520", "MS0521"];
+    let limits = ["MS0110", "MS0521", "MS0522"];
     let of_limits = check(store.mesh()).into_iter().filter(|problem| limits.contains(&problem.code));
     of_limits.map(|problem| format!("{} {problem}", problem.code)).collect()
 }
@@ -28,7 +28,7 @@ fn an_object_too_many_is_left_out_by_name_until_there_is_room() {
     assert_eq!(
         said(&store),
         [
-            "MS0109 error: Service default/c: there are 2 objects of kind Service, which is the limit, and this one is left \
+            "MS0110 error: Service default/c: there are 2 objects of kind Service, which is the limit, and this one is left \
           out (remove objects of kind Service, then change this one or restart the control plane)"
         ]
     );
@@ -74,7 +74,7 @@ fn endpoints_beyond_the_limit_are_left_out_and_the_service_is_named() {
     assert!(
         all.len() == 1
             && all[0].starts_with(
-                "MS0520 warning: Service default/web: spec.ports: port 80 of web.default.svc.cluster.local"
+                "MS0521 warning: Service default/web: spec.ports: port 80 of web.default.svc.cluster.local"
             )
             && all[0].contains("more than 20000 endpoints"),
         "{all:?}"
@@ -99,7 +99,7 @@ fn ports_that_older_entries_leave_no_room_for_are_said() {
     let all = said(&store);
     assert!(
         all.len() == 1
-            && all[0].starts_with("MS0521 warning: ServiceEntry default/young: spec.ports[1]: x.example has 256"),
+            && all[0].starts_with("MS0522 warning: ServiceEntry default/young: spec.ports[1]: x.example has 256"),
         "{all:?}"
     );
 }

@@ -23,20 +23,25 @@ use crate::metrics::Metrics;
 pub(super) struct Pulse {
     /// Whether the last thing heard of a resource was a failure.
     failing: BTreeMap<&'static str, AtomicBool>,
+    /// Whether the API server has ever answered for a resource.
+    answered: BTreeMap<&'static str, AtomicBool>,
     metrics: Arc<Metrics>,
     now: fn() -> SystemTime,
 }
 
 impl Pulse {
     pub(super) fn new(metrics: Arc<Metrics>, now: fn() -> SystemTime) -> Self {
-        let failing = resource::watched().map(|plural| (plural, AtomicBool::new(false))).collect();
-        Self { failing, metrics, now }
+        let never = || resource::watched().map(|plural| (plural, AtomicBool::new(false))).collect();
+        Self { failing: never(), answered: never(), metrics, now }
     }
 
     /// The API server has answered a request for a resource.
     fn beat(&self, plural: &str) {
         let Some((plural, failing)) = self.failing.get_key_value(plural) else { return };
         self.metrics.watch_answered(plural, (self.now)());
+        if let Some(answered) = self.answered.get(plural) {
+            answered.store(true, Ordering::Relaxed);
+        }
         if failing.swap(false, Ordering::Relaxed) {
             tracing::info!(resource = plural, "the watch works again");
         }
@@ -48,7 +53,11 @@ impl Pulse {
         let was_failing = self.failing.get(plural).is_some_and(|failing| failing.swap(true, Ordering::Relaxed));
         if !was_failing {
             let reason = reason(error);
-            tracing::warn!(resource = plural, reason, "the watch fails; what was seen last stays in force");
+            if self.answered.get(plural).is_some_and(|answered| answered.load(Ordering::Relaxed)) {
+                tracing::warn!(resource = plural, reason, "the watch fails; what was seen last stays in force");
+            } else {
+                tracing::warn!(resource = plural, reason, "the watch fails; none of these objects is in force yet");
+            }
         }
     }
 

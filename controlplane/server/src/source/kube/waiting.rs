@@ -79,7 +79,7 @@ impl Waiting {
 fn needed(slice: &Object<EndpointSlice>) -> impl Iterator<Item = ObjectId> {
     let open = slice.spec.endpoints.iter().filter(|endpoint| endpoint.ready && !endpoint.terminating);
     let named = open.filter_map(|endpoint| endpoint.pod.as_ref());
-    named.map(|(namespace, name)| ObjectId::new(Kind::Pod, namespace.clone(), name))
+    named.map(|name| ObjectId::new(Kind::Pod, slice.id.namespace.clone(), name))
 }
 
 fn overdue(slice: &ObjectId, pod: &ObjectId) -> Problem {
