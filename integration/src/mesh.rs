@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use tempfile::TempDir;
 
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     load::Load,
     manifest,
     ports::Loopback,
+    process::Process,
     tally::Tally,
     wait,
 };
@@ -140,7 +141,7 @@ impl Mesh {
     /// It cannot be started or is not ready in time.
     pub async fn add_caller(&mut self, name: &str, protocol: Protocol) -> Result<()> {
         let xds = self.control_plane.xds();
-        self.callers.push(Caller::start(name, xds, protocol, self.directory.path()).await?);
+        self.callers.push(Caller::start(name, &[xds], protocol, self.directory.path()).await?);
         Ok(())
     }
 
@@ -259,11 +260,12 @@ impl Mesh {
 }
 
 impl Caller {
-    /// Starts the Envoy of a caller `APP-VERSION`, whose files go to `directory`, and waits until it has its configuration.
+    /// Starts the Envoy of a caller `APP-VERSION`, which may connect to a control plane at each of `xds` and whose files go to
+    /// `directory`, and waits until it has its configuration.
     ///
     /// # Errors
     /// It cannot be started or is not ready in time.
-    pub async fn start(name: &str, xds: SocketAddr, protocol: Protocol, directory: &Path) -> Result<Self> {
+    pub async fn start(name: &str, xds: &[SocketAddr], protocol: Protocol, directory: &Path) -> Result<Self> {
         let address = Loopback::claim()?;
         let admin = address.at(ADMIN_PORT);
         let (app, version) = app_and_version(name);
@@ -278,6 +280,11 @@ impl Caller {
     #[must_use]
     pub fn envoy(&self) -> &Envoy {
         &self.envoy
+    }
+
+    /// The process of its Envoy.
+    pub fn process(&mut self) -> &mut Process {
+        self.envoy.process()
     }
 
     /// Where its Envoy listens for calls to services with this port.
@@ -304,6 +311,16 @@ impl Caller {
     #[must_use]
     pub fn load(&self, call: &Call) -> Load {
         Load::new(self.outbound(call.port()), call.clone())
+    }
+
+    /// Fails if its Envoy ever refused what a control plane sent.
+    ///
+    /// # Errors
+    /// It did, or does not answer.
+    pub async fn ensure_nothing_refused(&self) -> Result<()> {
+        let updates = self.envoy.updates().await?;
+        ensure!(updates.refused == 0, "{}: {updates:?}", self.envoy.name());
+        Ok(())
     }
 
     /// Repeats 20 requests until `holds` says that they came back as wanted.

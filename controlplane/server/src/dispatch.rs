@@ -43,6 +43,8 @@ pub struct Published {
 pub struct View {
     /// The mesh; empty before the source was read whole.
     pub mesh: Mesh,
+    /// How often it changed.
+    pub revision: u64,
     /// Whether the source was read whole.
     pub ready: bool,
     /// How many viewpoints are in use.

@@ -98,7 +98,7 @@ impl Stage {
             version: pod.version,
             ip: self.place.ip(pod),
             service_account: &format!("bookinfo-{}", pod.service),
-            xds: self.place.xds(),
+            xds: &[self.place.xds()],
             admin: self.place.admin(pod),
             protocol: Protocol::Delta,
         };

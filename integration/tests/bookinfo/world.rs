@@ -55,7 +55,7 @@ impl World {
         let mut control_plane =
             ControlPlane::of_cluster(server.kubeconfig(), home.at(15_010), home.at(15_014), &directory);
         control_plane.restart().await?;
-        let start = async |name, protocol| Caller::start(name, control_plane.xds(), protocol, &directory).await;
+        let start = async |name, protocol| Caller::start(name, &[control_plane.xds()], protocol, &directory).await;
         let callers = [start("visitors-v1", Protocol::Delta).await?, start("visitors-v2", Protocol::Sotw).await?];
         let world = Self { callers, cluster, control_plane, _home: home };
         world.page_is_whole().await?;

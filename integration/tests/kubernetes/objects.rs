@@ -157,6 +157,7 @@ async fn definitions_come_late_in_any_version_and_go() -> Result<()> {
     Ok(())
 }
 
+/// Row 21: a slice that is before its Pods waits for them, and not for ever; what never comes is counted and said.
 #[tokio::test]
 async fn a_slice_waits_for_its_pod() -> Result<()> {
     let Some(mut world) = World::prepare("a_slice_waits_for_its_pod", &[]).await? else { return Ok(()) };
@@ -178,5 +179,10 @@ async fn a_slice_waits_for_its_pod() -> Result<()> {
     world.until("the endpoint without a Pod", |held| held.endpoints("web") == ["10.1.0.3:8080 -"]).await?;
     let problem = "MS0519 EndpointSlice default/web-1 endpoints".to_owned();
     world.until("the Pod to be missed", |held| held.problems().contains(&problem)).await?;
+    let metrics = world.control_plane.metrics().await?;
+    ensure!(
+        metrics.named("mainsheet_problems").any(|(of, count)| of.contains("warning") && count >= 1.0),
+        "{metrics:?}"
+    );
     Ok(())
 }

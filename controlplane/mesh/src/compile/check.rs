@@ -5,6 +5,7 @@
 //! they are.
 
 mod destinations;
+mod limits;
 mod names;
 mod reach;
 mod rules;
@@ -13,7 +14,7 @@ mod sidecars;
 mod virtual_services;
 
 use crate::{
-    model::{Config, Object, Problem, code::Code},
+    model::{Config, Object, ObjectId, Problem, code::Code},
     store::Mesh,
 };
 
@@ -32,6 +33,7 @@ pub fn check(mesh: &Mesh) -> Vec<Problem> {
     checker.sidecars();
     checker.services();
     checker.service_entries();
+    checker.limits();
     checker.finish()
 }
 
@@ -78,15 +80,19 @@ impl<'m> Checker<'m> {
     }
 
     fn say<T>(&mut self, code: Code, object: &Object<T>, field: &str, reason: String, remedy: String) {
+        self.say_of(code, &object.id, field, reason, remedy);
+    }
+
+    fn say_of(&mut self, code: Code, object: &ObjectId, field: &str, reason: String, remedy: String) {
         if self.problems.len() >= PROBLEMS_MAX {
             return;
         }
         let problem = Problem {
             severity: code.severity,
             code: code.id,
-            object: object.id.to_string(),
+            object: object.to_string(),
             field: field.to_owned(),
-            location: self.mesh.object_location(&object.id).cloned(),
+            location: self.mesh.object_location(object).cloned(),
             reason,
             remedy,
         };

@@ -15,9 +15,7 @@ impl Store {
         }
         self.find_moved(&mut dirty);
         for key in std::mem::take(&mut dirty.endpoints) {
-            if self.settle_endpoints(&key) {
-                dirty.touched.endpoints.insert(key);
-            }
+            self.settle_endpoints(key, &mut dirty.touched);
         }
         dirty.touched
     }
@@ -35,23 +33,29 @@ impl Store {
             }
             (Some(made), held) => {
                 let endpoints = held.map_or_else(|| Shared::new(Endpoints::default()), |held| held.endpoints.clone());
-                self.mesh.services.insert(key.clone(), ServiceState { service: Shared::new(made), endpoints });
+                let crowded = held.map_or_else(Vec::new, |held| held.crowded.clone());
+                self.mesh.services.insert(key.clone(), ServiceState { service: Shared::new(made), endpoints, crowded });
                 self.mesh.services_by_namespace.insert((key.namespace.clone(), key.host.clone()));
             }
         }
         true
     }
 
-    /// Makes the endpoints of a service again; tells whether they differ.
-    fn settle_endpoints(&mut self, key: &ServiceKey) -> bool {
-        let Some(held) = self.mesh.services.get(key) else { return false };
-        let made = endpoints(&self.mesh, &self.index, &held.service, self.index.declarers_of(key));
-        if made == *held.endpoints {
-            return false;
+    /// Makes the endpoints of a service again.
+    fn settle_endpoints(&mut self, key: ServiceKey, touched: &mut Touched) {
+        let Some(held) = self.mesh.services.get(&key) else { return };
+        let (made, crowded) = endpoints(&self.mesh, &self.index, &held.service, self.index.declarers_of(&key));
+        let differs = made != *held.endpoints;
+        if !differs && crowded == held.crowded {
+            return;
         }
-        let state = ServiceState { service: held.service.clone(), endpoints: Shared::new(made) };
+        touched.left_out |= crowded != held.crowded;
+        let endpoints = if differs { Shared::new(made) } else { held.endpoints.clone() };
+        let state = ServiceState { service: held.service.clone(), endpoints, crowded };
         self.mesh.services.insert(key.clone(), state);
-        true
+        if differs {
+            touched.endpoints.insert(key);
+        }
     }
 
     /// Marks the services that have endpoints on nodes which stand elsewhere now.

@@ -4,10 +4,12 @@
 
 mod check;
 mod cost;
+mod limits;
 mod property;
 mod sample;
 mod scope;
 mod snapshots;
 mod store;
+mod twins;
 mod viewpoint;
 mod world;

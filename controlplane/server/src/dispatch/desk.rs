@@ -28,6 +28,8 @@ pub(super) struct Desk {
     next_subscriber: u64,
     /// The newest push; `None` before the mesh is complete.
     cause: Option<Arc<Cause>>,
+    /// How often the mesh changed, be it that nobody was concerned.
+    revision: u64,
     metrics: Arc<Metrics>,
     viewer: watch::Sender<View>,
 }
@@ -48,6 +50,7 @@ impl Desk {
             places: BTreeMap::new(),
             next_subscriber: 0,
             cause: None,
+            revision: 0,
             metrics,
             viewer,
         }
@@ -61,12 +64,13 @@ impl Desk {
         let number = self.cause.as_ref().map_or(0, |cause| cause.number) + 1;
         let cause = Arc::new(Cause::of(number, received, &changes));
         let touched = self.store.apply(changes);
-        for refused in &touched.refused {
-            tracing::warn!(object = %refused, "object left out: there are too many of its kind");
-        }
         let was_complete = self.cause.is_some();
         if was_complete && touched.is_nothing() {
             // Lines may have moved, which those who show the mesh want to know, and nobody else.
+            return;
+        }
+        self.revision += 1;
+        if was_complete && !self.concerns_proxies(&touched) {
             return;
         }
         self.cause = Some(Arc::clone(&cause));
@@ -106,6 +110,13 @@ impl Desk {
             }
         }
         self.show();
+    }
+
+    /// Whether any proxy may have to hold something else. A Node that nothing of the mesh runs on is nobody's concern.
+    fn concerns_proxies(&self, touched: &Touched) -> bool {
+        let mesh = self.store.mesh();
+        touched.changes_resources()
+            || self.subscribers.values().any(|subscriber| touched.may_move(&subscriber.proxy, mesh))
     }
 
     fn publish(&mut self, touched: &Touched, cause: &Arc<Cause>) -> usize {
@@ -174,7 +185,14 @@ impl Desk {
         let pushes = self.cause.as_ref().map_or(0, |cause| cause.number);
         let viewpoints = self.snapshots.len();
         self.metrics.viewpoints.set(count(viewpoints));
-        self.viewer.send_replace(View { mesh, ready: self.cause.is_some(), viewpoints, pushes, counters });
+        self.viewer.send_replace(View {
+            mesh,
+            revision: self.revision,
+            ready: self.cause.is_some(),
+            viewpoints,
+            pushes,
+            counters,
+        });
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) async fn run(
         let view = mesh.view();
         let of_source = found.borrow_and_update().clone();
         // A proxy that came or went changes nothing that is looked at here.
-        let look = (view.pushes, of_source);
+        let look = (view.revision, of_source);
         if !view.ready {
             continue;
         }

@@ -25,7 +25,7 @@ async fn envoy(world: &World, pod: &str, address: &Loopback) -> Result<Envoy> {
         version: "v1",
         ip: address.ip(),
         service_account: "default",
-        xds: world.control_plane.xds(),
+        xds: &[world.control_plane.xds()],
         admin: address.at(15_000),
         protocol: Protocol::Delta,
     };
