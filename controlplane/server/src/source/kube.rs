@@ -8,6 +8,7 @@ mod access;
 mod definitions;
 mod events;
 mod join;
+mod manners;
 mod object;
 mod pulse;
 mod resource;
