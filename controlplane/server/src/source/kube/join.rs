@@ -14,6 +14,7 @@ const BATCH_MAX: usize = 4096;
 /// Joins until nobody takes updates any more.
 pub(super) async fn run(mut events: mpsc::Receiver<Message>, mut state: State, updates: mpsc::Sender<Update>) {
     let mut batch = Vec::new();
+    let mut is_first = true;
     loop {
         tokio::select! {
             () = updates.closed() => return,
@@ -23,10 +24,13 @@ pub(super) async fn run(mut events: mpsc::Receiver<Message>, mut state: State, u
         for message in batch.drain(..) {
             state.take(message);
         }
-        if let Some(update) = state.update(Instant::now())
-            && updates.send(update).await.is_err()
-        {
-            return;
+        if let Some(update) = state.update(Instant::now()) {
+            if std::mem::take(&mut is_first) {
+                tracing::info!(objects = update.changes.len(), "every resource was listed");
+            }
+            if updates.send(update).await.is_err() {
+                return;
+            }
         }
     }
 }
