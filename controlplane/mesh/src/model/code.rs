@@ -45,6 +45,8 @@ codes! {
         "A document must be a mapping with `apiVersion`, `kind` and `metadata.name`."
     LIMIT "MS0107" Error "a limit is exceeded"
         "Everything that an author can make grow has a limit: nesting, the number of values in a document, rules, matches, subsets, ports, the length of strings and patterns."
+    UNREADABLE_OBJECT "MS0108" Error "the object cannot be read"
+        "The API server holds it in a form that is no object of its kind, or nests too deep. Its last good form stays in force; no other object is affected."
 
     UNKNOWN_FIELD "MS0201" Error "the field does not exist"
         "A misprint, or a field in the wrong place; the field that was probably meant is named. The object is refused, and its last good form stays in force: guessing could send traffic elsewhere."
