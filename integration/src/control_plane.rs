@@ -11,7 +11,13 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::{client, outside::Program, process::Process, wait};
+use crate::{
+    client,
+    cluster::keeper::{self, Keeper},
+    outside::Program,
+    process::Process,
+    wait,
+};
 
 /// A directory of YAML files, changed as people and tools change files.
 #[derive(Clone, Debug)]
@@ -93,6 +99,7 @@ pub struct ControlPlane {
     process: Option<Process>,
     source: [OsString; 2],
     more: Vec<OsString>,
+    kept_in: Option<PathBuf>,
     xds: SocketAddr,
     http: SocketAddr,
     log: PathBuf,
@@ -116,10 +123,16 @@ impl ControlPlane {
             process: None,
             source: [flag.into(), source.into()],
             more: Vec::new(),
+            kept_in: None,
             xds,
             http,
             log: directory.join("mainsheet.log"),
         }
+    }
+
+    /// Belongs to a keeper from its next start on, which clears it away should this program be killed.
+    pub fn keep(&mut self, keeper: &Keeper) {
+        self.kept_in = Some(keeper.directory().to_owned());
     }
 
     /// Has one more argument from its next start on.
@@ -158,7 +171,11 @@ impl ControlPlane {
     /// It cannot be started.
     pub fn start(&mut self) -> Result<()> {
         self.kill();
-        let mut command = Command::new(Program::ControlPlane.find()?);
+        let program = Program::ControlPlane.find()?;
+        let mut command = match &self.kept_in {
+            Some(directory) => keeper::command_in(directory, program),
+            None => Command::new(program),
+        };
         command.arg("serve").args(&self.source).args(&self.more);
         command.args(["--xds-address", &self.xds.to_string(), "--http-address", &self.http.to_string()]);
         self.process = Some(Process::start("mainsheet", &mut command, &self.log)?);

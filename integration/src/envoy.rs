@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::{
     client::{self, Call},
+    cluster::keeper::Keeper,
     outside::Program,
     process::Process,
     wait,
@@ -101,9 +102,20 @@ impl Envoy {
     /// # Errors
     /// There is no Envoy or it cannot be started.
     pub fn start(name: &str, bootstrap: &str, admin: SocketAddr, directory: &Path) -> Result<Self> {
+        Self::run(Command::new(Program::Envoy.find()?), name, bootstrap, admin, directory)
+    }
+
+    /// The same, with its files in the directory of a keeper, which clears it away should this program be killed.
+    ///
+    /// # Errors
+    /// As for [`Envoy::start`].
+    pub fn start_kept(name: &str, bootstrap: &str, admin: SocketAddr, keeper: &Keeper) -> Result<Self> {
+        Self::run(keeper.command(Program::Envoy.find()?), name, bootstrap, admin, keeper.directory())
+    }
+
+    fn run(mut command: Command, name: &str, bootstrap: &str, admin: SocketAddr, directory: &Path) -> Result<Self> {
         let file = directory.join(format!("{name}.json"));
         std::fs::write(&file, bootstrap).with_context(|| format!("write {}", file.display()))?;
-        let mut command = Command::new(Program::Envoy.find()?);
         // Without --disable-hot-restart Envoy dies with the thread that started it, and clashes with others over a shared memory id.
         command.arg("-c").arg(&file).args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "warning"]);
         command.args(["--drain-time-s", DRAIN_SECONDS, "--drain-strategy", "immediate"]);

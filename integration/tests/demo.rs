@@ -15,8 +15,9 @@ use integration::{
 };
 use tempfile::TempDir;
 
-/// What the demo starts: the control plane, six Envoys, six applications and the host outside the mesh.
-const CHILDREN: usize = 14;
+/// What the demo starts: the control plane, six Envoys, six applications, the host outside the mesh, and what outlives it
+/// to clear all of this away.
+const CHILDREN: usize = 15;
 /// The tour waits for faults, ejections and restarts on a machine that may be busy.
 const TOUR_LIMIT: Duration = Duration::from_secs(240);
 const NEEDS: [Program; 5] = [Program::Envoy, Program::ControlPlane, Program::Agent, Program::Bookinfo, Program::Demo];
@@ -142,6 +143,20 @@ async fn whoever_ends_the_demo_finds_nothing_left() -> Result<()> {
         ensure_nothing_left(&children, &files)?;
     }
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_demo_that_is_killed_leaves_nothing_either() -> Result<()> {
+    if !outside::all_present("a_demo_that_is_killed_leaves_nothing_either", &NEEDS)? {
+        return Ok(());
+    }
+    let mut demo = Demo::start(&[])?;
+    let files = demo.said("files ").await?;
+    let children = demo.children()?;
+    ensure!(children.len() == CHILDREN, "it has {} children", children.len());
+    demo.interrupt("-KILL")?;
+    demo.ended(Duration::from_secs(20)).await?;
+    wait::until("nothing to be left", async || ensure_nothing_left(&children, &files)).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

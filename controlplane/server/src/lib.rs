@@ -12,4 +12,5 @@ pub mod server;
 pub mod shutdown;
 pub mod source;
 pub mod status;
+pub mod tls;
 pub mod webhook;

@@ -1,6 +1,7 @@
 //! A directory and the processes that belong to it, all gone when its guard is dropped or this program ends, even by SIGKILL.
 
 use std::{
+    ffi::OsStr,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
@@ -79,12 +80,8 @@ impl Keeper {
 
     /// A command that belongs to the directory.
     #[must_use]
-    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = Command::new("sh");
-        // A process that starts while the script clears away ends before it becomes the program.
-        command.args(["-c", r#"test -d "$0" && exec "$@""#]).arg(&self.directory).arg(program);
-        command.env(MARK, &self.directory);
-        command
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        command_in(&self.directory, program)
     }
 
     /// Starts a command made by [`Self::command`], with its output in `NAME.log` of the directory.
@@ -94,6 +91,16 @@ impl Keeper {
     pub fn run(&self, name: &str, command: &mut Command) -> Result<Process> {
         Process::start(name, command, &self.directory.join(format!("{name}.log")))
     }
+}
+
+/// A command that belongs to the directory of a keeper.
+#[must_use]
+pub fn command_in(directory: &Path, program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("sh");
+    // A process that starts while the script clears away ends before it becomes the program.
+    command.args(["-c", r#"test -d "$0" && exec "$@""#]).arg(directory).arg(program);
+    command.env(MARK, directory);
+    command
 }
 
 impl Drop for Script {

@@ -33,19 +33,24 @@ impl Problem {
     /// How to mend it, if the control plane knows.
     #[must_use]
     pub fn remedy(&self) -> Option<&str> {
-        self.remedy.as_deref()
+        said(self.remedy.as_ref())
     }
 
     /// Where, what, and how to mend it, in one line; files are named from `directory`.
     #[must_use]
     pub fn line(&self, directory: &Path) -> String {
-        let location = self.location.as_deref().unwrap_or_default();
+        let location = said(self.location.as_ref()).unwrap_or_default();
         let directory = format!("{}/", directory.display());
         let location = location.strip_prefix(&directory).unwrap_or(location);
-        let field = self.field.as_deref().map(|field| format!("{field}: ")).unwrap_or_default();
+        let field = said(self.field.as_ref()).map(|field| format!("{field}: ")).unwrap_or_default();
         let remedy = self.remedy().map(|remedy| format!(" ({remedy})")).unwrap_or_default();
         format!("{location}  {field}{}{remedy}", self.reason)
     }
+}
+
+/// What the control plane says where it says anything: it leaves texts empty.
+fn said(text: Option<&String>) -> Option<&str> {
+    text.map(String::as_str).filter(|text| !text.is_empty())
 }
 
 /// All problems that the control plane knows of now.
@@ -76,10 +81,14 @@ mod tests {
     fn a_problem_says_where_what_and_how_to_mend_it() {
         let text = r#"[{"severity":"error","code":"MS0201","object":"VirtualService default/reviews","field":"spec.http",
             "location":"/tmp/config/task.yaml:15:13","reason":"unknown field","remedy":"did you mean spec.tcp?"},
-            {"severity":"warning","code":"MS0001","object":null,"field":null,"location":null,"reason":"odd","remedy":null}]"#;
+            {"severity":"warning","code":"MS0001","object":null,"field":null,"location":null,"reason":"odd","remedy":null},
+            {"severity":"warning","code":"MS0001","object":"","field":"","location":null,"reason":"bare","remedy":""}]"#;
         let problems: Vec<Problem> = serde_json::from_str(text).unwrap();
         let told = told(&problems, Path::new("/tmp/config"));
-        assert_eq!(told, "error: task.yaml:15:13  spec.http: unknown field (did you mean spec.tcp?)\nwarning:   odd\n");
+        assert_eq!(
+            told,
+            "error: task.yaml:15:13  spec.http: unknown field (did you mean spec.tcp?)\nwarning:   odd\nwarning:   bare\n"
+        );
         assert!(problems.first().is_some_and(Problem::is_error));
     }
 

@@ -3,11 +3,11 @@
 use std::{net::SocketAddr, path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
-use tempfile::TempDir;
 
 use crate::{
     bookinfo::behaviour::{Behaviour, Seen},
     client::{self, Call},
+    cluster::keeper::Keeper,
     control_plane::{ConfigDir, ControlPlane},
     demo::{
         cast::{PODS, PRODUCTPAGE, Pod},
@@ -22,7 +22,8 @@ use crate::{
     wait,
 };
 
-/// A mesh that runs. Dropping it ends every process and removes the directory, in the order of the fields.
+/// A mesh that runs. Dropping it ends every process and removes the directory, in the order of the fields; should this
+/// program be killed, the keeper does.
 #[derive(Debug)]
 pub struct Stage {
     sidecars: Vec<Sidecar>,
@@ -30,7 +31,7 @@ pub struct Stage {
     control_plane: ControlPlane,
     config: ConfigDir,
     place: Place,
-    directory: TempDir,
+    keeper: Keeper,
 }
 
 /// The Envoy of a pod.
@@ -50,15 +51,16 @@ impl Stage {
             program.find()?;
         }
         let place = Place::claim()?;
-        let directory = tempfile::Builder::new().prefix("mainsheet-demo-").tempdir().context("make a directory")?;
-        let config = copied_samples(&place, directory.path())?;
-        let control_plane = ControlPlane::new(&config, place.xds(), place.http(), directory.path());
-        let mut stage = Self { sidecars: Vec::new(), apps: Vec::new(), control_plane, config, place, directory };
+        let keeper = Keeper::start("mainsheet-demo")?;
+        let config = copied_samples(&place, keeper.directory())?;
+        let mut control_plane = ControlPlane::new(&config, place.xds(), place.http(), keeper.directory());
+        control_plane.keep(&keeper);
+        let mut stage = Self { sidecars: Vec::new(), apps: Vec::new(), control_plane, config, place, keeper };
         stage.start_apps()?;
         stage.control_plane.restart().await?;
         for pod in PODS {
             let bootstrap = stage.bootstrap(pod)?;
-            let envoy = Envoy::start(pod.name, &bootstrap, stage.place.admin(pod), stage.directory.path())?;
+            let envoy = Envoy::start_kept(pod.name, &bootstrap, stage.place.admin(pod), &stage.keeper)?;
             stage.sidecars.push(Sidecar { pod, envoy });
         }
         for sidecar in &mut stage.sidecars {
@@ -71,20 +73,20 @@ impl Stage {
     fn start_apps(&mut self) -> Result<()> {
         let program = Program::Bookinfo.find()?;
         for pod in PODS {
-            let mut command = Command::new(&program);
+            let mut command = self.keeper.command(&program);
             command.args(["--role", pod.service, "--version", pod.version, "--pod", pod.name]);
             command.args(["--listen", &self.place.app(pod).to_string()]);
             command.args(["--outbound", &self.place.outbound(pod).to_string()]);
             self.start_app(pod.name, &mut command)?;
         }
-        let mut publisher = Command::new(&program);
+        let mut publisher = self.keeper.command(&program);
         publisher.args(["--role", "publisher", "--pod", "publisher"]);
         publisher.args(["--listen", &self.place.publisher().to_string()]);
         self.start_app("publisher", &mut publisher)
     }
 
     fn start_app(&mut self, name: &str, command: &mut Command) -> Result<()> {
-        let log = self.directory.path().join(format!("app-{name}.log"));
+        let log = self.keeper.directory().join(format!("app-{name}.log"));
         self.apps.push(Process::start(&format!("application {name}"), command, &log)?);
         Ok(())
     }
@@ -223,16 +225,18 @@ impl Stage {
     }
 }
 
-/// A copy of the samples in `directory`, to be changed.
+/// A copy of the samples in one folder of `directory`, to be changed.
 fn copied_samples(place: &Place, directory: &Path) -> Result<ConfigDir> {
     let config = ConfigDir::create(directory.join("config"))?;
-    let samples = repository().join("manifests/samples/bookinfo");
-    let entries = std::fs::read_dir(&samples).with_context(|| format!("read {}", samples.display()))?;
-    for entry in entries {
-        let path = entry.with_context(|| format!("read {}", samples.display()))?.path();
-        let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-        if let Some(name) = path.file_name().and_then(|name| name.to_str()) {
-            config.write(name, &place.relocate(&text))?;
+    for folder in ["bookinfo", "bookinfo/loopback"] {
+        let samples = repository().join("manifests/samples").join(folder);
+        let entries = std::fs::read_dir(&samples).with_context(|| format!("read {}", samples.display()))?;
+        for entry in entries {
+            let path = entry.with_context(|| format!("read {}", samples.display()))?.path();
+            if let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|_| path.is_file()) {
+                let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+                config.write(name, &place.relocate(&text))?;
+            }
         }
     }
     Ok(config)

@@ -2,8 +2,10 @@
 
 #![allow(clippy::indexing_slicing, reason = "an index into JSON that is not there gives null")]
 
+mod cli;
 mod faults;
 mod objects;
+mod pages;
 mod permissions;
 mod proxies;
 mod webhook;

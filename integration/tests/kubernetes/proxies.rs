@@ -1,21 +1,17 @@
 //! From an object in the API server to what a real Envoy does.
 
-use std::process::Command;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use integration::{
     app::App,
     client::{Call, send},
-    envoy::Envoy,
+    envoy::Protocol,
+    mesh::Caller,
     outside::Program,
-    ports::Loopback,
     wait,
 };
 use serde_json::{Value, json};
 
 use crate::world::{World, istio, networking};
-
-const HTTP_PROXY_PORT: u16 = 15_007;
 
 fn route(version: &str) -> Value {
     let destination = json!({"host": "web.example.com", "subset": version});
@@ -24,25 +20,6 @@ fn route(version: &str) -> Value {
         "web",
         json!({"hosts": ["web.example.com"], "http": [{"route": [{"destination": destination}]}]}),
     )
-}
-
-async fn envoy(world: &World, address: &Loopback) -> Result<Envoy> {
-    let ip = address.ip();
-    let mut command = Command::new(Program::Agent.find()?);
-    command.args(["bootstrap", "--node-id", &format!("sidecar~{ip}~caller.default~default.svc.cluster.local")]);
-    command.args(["--xds-address", &world.control_plane.xds().to_string()]);
-    command.args(["--admin-address", &address.at(15_000).to_string()]);
-    for entry in
-        ["INTERCEPTION_MODE=NONE", &format!("INSTANCE_IPS={ip}"), &format!("HTTP_PROXY_PORT={HTTP_PROXY_PORT}")]
-    {
-        command.args(["--metadata", entry]);
-    }
-    let output = command.output().context("run the agent")?;
-    ensure!(output.status.success(), "the agent: {}", String::from_utf8_lossy(&output.stderr));
-    let bootstrap = String::from_utf8(output.stdout)?;
-    let mut envoy = Envoy::start("caller", &bootstrap, address.at(15_000), world.directory.path())?;
-    envoy.ready().await?;
-    Ok(envoy)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -74,13 +51,12 @@ async fn an_edit_in_the_cluster_moves_the_requests_of_an_envoy() -> Result<()> {
     world.apply(istio("DestinationRule", "web", rule)).await?;
     world.apply(route("v1")).await?;
     world.control_plane.restart().await?;
-    let address = Loopback::claim()?;
-    let _envoy = envoy(&world, &address).await?;
+    let caller = Caller::start("caller-v1", world.control_plane.xds(), Protocol::Delta, world.directory.path()).await?;
     let call = Call::get("web.example.com", "/").as_to_a_proxy();
     let answers = async |app: &App| {
         let before = app.requests();
         wait::until(&format!("an answer of {}", app.name()), async || {
-            let answer = send(address.at(HTTP_PROXY_PORT), &call).await?;
+            let answer = send(caller.http_proxy(), &call).await?;
             ensure!(answer.status == 200 && app.requests() > before, "{}: {}", answer.status, answer.text());
             Ok(())
         })

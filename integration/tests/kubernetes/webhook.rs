@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -38,10 +39,12 @@ pub(crate) const SYSTEM: &str = "istio-system";
 pub(crate) const SECRET: &str = "mainsheet-ca";
 const CONFIGURATION: &str = "mainsheet-istio-system";
 const PORT: u16 = 15_017;
+/// Of the pages over TLS, with the webhook's certificate.
+pub(crate) const PAGES_PORT: u16 = 15_114;
 const ROUTES: &str = "/apis/networking.istio.io/v1/namespaces/default/virtualservices";
 
 /// A control plane with the documented permissions, whose webhook the API server calls.
-async fn prepare(name: &str) -> Result<Option<World>> {
+pub(crate) async fn prepare(name: &str) -> Result<Option<World>> {
     let Some(world) = World::prepare(name, &[]).await? else { return Ok(None) };
     Ok(Some(installed(world).await?))
 }
@@ -57,6 +60,7 @@ pub(crate) async fn installed(mut world: World) -> Result<World> {
     }
     world.become_user(USER)?;
     world.control_plane.add_argument("--webhook-address", &world.home.at(PORT).to_string());
+    world.control_plane.add_argument("--https-address", &world.home.at(PAGES_PORT).to_string());
     lead_to(&world, &world.home).await?;
     world.apply(configuration()).await?;
     world.control_plane.restart().await?;
@@ -120,7 +124,7 @@ pub(crate) async fn until_it_judges(world: &World) -> Result<()> {
 }
 
 /// The certificates in the bundle of the configuration.
-async fn bundle(client: &Client) -> Result<TrustBundle> {
+pub(crate) async fn bundle(client: &Client) -> Result<TrustBundle> {
     let api: Api<ValidatingWebhookConfiguration> = Api::all(client.clone());
     let webhooks = api.get(CONFIGURATION).await?.webhooks.unwrap_or_default();
     let pem = webhooks.into_iter().next().and_then(|webhook| webhook.client_config.ca_bundle).context("no bundle")?;
@@ -133,12 +137,17 @@ fn trust_domain() -> Result<TrustDomain> {
 
 /// A connection to the webhook as the API server opens it.
 async fn connect(home: &Loopback, trusted: &TrustBundle) -> Result<TlsStream<TcpStream>> {
+    connect_to(home.at(PORT), trusted).await
+}
+
+/// A connection to what is the control plane, or to nothing.
+pub(crate) async fn connect_to(address: SocketAddr, trusted: &TrustBundle) -> Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     trusted.roots().try_for_each(|(_, root)| roots.add(root.clone()))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let config = config.with_root_certificates(roots).with_no_client_auth();
-    let stream = TcpStream::connect(home.at(PORT)).await?;
+    let stream = TcpStream::connect(address).await?;
     let name = ServerName::try_from("mainsheet.istio-system.svc")?;
     Ok(TlsConnector::from(Arc::new(config)).connect(name, stream).await?)
 }

@@ -31,7 +31,7 @@ macro_rules! codes {
 }
 
 codes! {
-    SYNTAX "MS0101" Error "the text is not YAML"
+    SYNTAX "MS0101" Error "the text is not YAML, or not JSON"
         "The document cannot be read, so none of its objects is. The last good form of each stays in force; other documents of the same file are not affected."
     FILE_UNREADABLE "MS0102" Error "the file or directory cannot be read"
         "Missing, not permitted, or not UTF-8. What it held before stays in force."
@@ -45,7 +45,9 @@ codes! {
         "A document must be a mapping with `apiVersion`, `kind` and `metadata.name`."
     LIMIT "MS0107" Error "a limit is exceeded"
         "Everything that an author can make grow has a limit: nesting, the number of values in a document, rules, matches, subsets, ports, the length of strings and patterns."
-    UNREADABLE_OBJECT "MS0108" Error "the object cannot be read"
+    DIRECTORY_TOO_DEEP "MS0108" Error "the directory is nested too deeply"
+        "Nothing in directories below the limit is read. Move the files up."
+    UNREADABLE_OBJECT "MS0109" Error "the object cannot be read"
         "The API server holds it in a form that is no object of its kind, or nests too deep. Its last good form stays in force; no other object is affected."
 
     UNKNOWN_FIELD "MS0201" Error "the field does not exist"
@@ -141,6 +143,8 @@ codes! {
         "A ServiceEntry with resolution STATIC takes addresses only, so that the WorkloadEntry that it selects is none of its endpoints."
     UNKNOWN_POD "MS0519" Warning "the EndpointSlice names a Pod that does not exist"
         "The endpoint takes requests, but has no labels and no identity: it belongs to no subset, and is spoken to in plain text."
+    FOREIGN_POD "MS0520" Warning "the EndpointSlice names a Pod of another namespace"
+        "Whoever may write slices in one namespace would give their endpoints the identity and labels of another's Pod. The endpoint takes requests, but has neither."
 
     UNREACHABLE_RULE "MS0601" Warning "the rule is never reached"
         "An earlier rule matches every request; the first match wins."
@@ -183,7 +187,8 @@ pub fn page() -> String {
         "# Problems\n\n\
         Whatever is wrong with an object is said with a code that does not change its meaning. `mainsheet analyze` prints\n\
         them for files, the log and the status of objects show them for a running control plane.\n\n\
-        An *error* means that the object or document is not in force in the form given: its last good form stays.\n\
+        An *error* means that the object or document is not in force in the form given: the last good form that was read since\n\
+        the control plane started stays. After a start with a broken file there is none, and the log says `in_force=false`.\n\
         A *warning* means that it is in force, but probably not as was meant. *info* is worth knowing.\n\n\
         | code | severity | problem | what it means |\n|---|---|---|---|\n",
     );

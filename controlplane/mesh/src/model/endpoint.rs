@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::name::{Labels, Namespace};
+use super::name::Labels;
 
 /// Most endpoints that one slice may hold, as Kubernetes has it.
 pub const SLICE_ENDPOINTS_MAX: usize = 1000;
@@ -44,8 +44,9 @@ pub struct SliceEndpoint {
     pub node: Option<String>,
     /// The zone it runs in, where the slice says so.
     pub zone: Option<String>,
-    /// The Pod that its `targetRef` names: namespace and name.
-    pub pod: Option<(Namespace, String)>,
+    /// The Pod of the slice's own namespace that its `targetRef` names. One of another namespace is nobody's to name:
+    /// the endpoint would have its identity.
+    pub pod: Option<String>,
 }
 
 /// An endpoint as the compiler sees it, whatever object declared it.

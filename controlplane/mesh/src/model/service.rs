@@ -51,6 +51,15 @@ impl Service {
         self.ports.iter().find(|p| p.number == number)
     }
 
+    /// Whether a WorkloadEntry of its namespace with these labels is one of its endpoints: a Kubernetes Service with
+    /// endpoints that the control plane knows takes them in beside its pods.
+    #[must_use]
+    pub fn takes_in(&self, labels: &Labels) -> bool {
+        self.registry == Registry::Kubernetes
+            && self.has_eds()
+            && self.selector.as_ref().is_some_and(|selector| selector.selects(labels))
+    }
+
     /// Whether its endpoints come with EDS.
     #[must_use]
     pub fn has_eds(&self) -> bool {

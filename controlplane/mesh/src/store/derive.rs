@@ -155,7 +155,14 @@ impl Store {
         dirty: &mut Dirty,
     ) {
         for entry in before.into_iter().chain(after) {
-            self.note_member(&entry.id.namespace, &entry.spec.labels, dirty);
+            let (namespace, labels) = (&entry.id.namespace, &entry.spec.labels);
+            self.note_member(namespace, labels, dirty);
+            let services = self.mesh.declared_services.in_namespace(namespace);
+            let selecting = services.filter(|service| service.spec.takes_in(labels));
+            dirty.endpoints.extend(
+                selecting
+                    .map(|service| ServiceKey { host: service.spec.hostname.clone(), namespace: namespace.clone() }),
+            );
         }
     }
 
@@ -264,7 +271,7 @@ fn service_of_slice(slice: &Object<EndpointSlice>) -> ObjectId {
 
 fn pods_of_slice(slice: &Object<EndpointSlice>) -> impl Iterator<Item = ObjectId> {
     let named = slice.spec.endpoints.iter().filter_map(|endpoint| endpoint.pod.as_ref());
-    named.map(|(namespace, name)| ObjectId::new(Kind::Pod, namespace.clone(), name))
+    named.map(|name| ObjectId::new(Kind::Pod, slice.id.namespace.clone(), name))
 }
 
 fn remove_from<K: Ord, V: Ord>(index: &mut BTreeMap<K, BTreeSet<V>>, key: &K, value: &V) {

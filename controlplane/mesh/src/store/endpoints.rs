@@ -7,7 +7,7 @@ use crate::model::{
     Hostname, Kind, Labels, Namespace, Object, ObjectId, Shared,
     endpoint::{Endpoint, EndpointAddress, EndpointSlice, Health, Locality, SliceEndpoint},
     mesh_service::{Endpoints, MeshService},
-    service::{Resolution, ServicePort, TargetPort},
+    service::{Resolution, Service, ServicePort, TargetPort},
     service_entry::{EntryAddress, EntryPort, EntryResolution, ServiceEntry, WorkloadEntry},
     workload::{Pod, labelled_locality, labelled_network},
 };
@@ -46,6 +46,7 @@ pub(super) fn endpoints<'a>(
             add_slice(mesh, service, port, slice, &mut of_port);
         }
         keep_family(service, &mut of_port);
+        add_selected(mesh, &service.service, port, &mut of_port);
         for entry in &entries {
             if let Some(entry_port) = entry_port(entry, port) {
                 add_entry(mesh, service, entry_port, entry, &mut of_port);
@@ -77,6 +78,26 @@ fn add_slice(
         // All addresses of an entry lead to the same pod.
         let Some(ip) = endpoint.addresses.first() else { continue };
         found.push(of_slice(mesh, &slice.id.namespace, endpoint, EndpointAddress::Ip(*ip, number), health));
+    }
+}
+
+/// The WorkloadEntries that a Kubernetes Service selects. Its Pods come with slices.
+fn add_selected(mesh: &Mesh, service: &Service, port: &ServicePort, found: &mut Vec<Endpoint>) {
+    let workloads = mesh.workload_entries.in_namespace(&service.namespace);
+    for workload in workloads.filter(|workload| service.takes_in(&workload.spec.labels)) {
+        let Some(number) = number_at(&workload.spec, port) else { continue };
+        let address = entry_address(&workload.spec, number, &service.hostname, false);
+        let of = |address| of_workload_entry(&workload.spec, &workload.id.name, &service.namespace, address);
+        found.extend(address.map(of));
+    }
+}
+
+/// Where a WorkloadEntry serves a port of a Kubernetes Service: by the name of the port or of its target, else where Pods
+/// do. One that does not know the name of a target does not serve it.
+fn number_at(workload: &WorkloadEntry, port: &ServicePort) -> Option<u16> {
+    match &port.target {
+        TargetPort::Number(number) => Some(workload.ports.get(&port.name).copied().unwrap_or(*number)),
+        TargetPort::Named(name) => workload.ports.get(name).copied(),
     }
 }
 
@@ -113,7 +134,7 @@ fn of_slice(
     address: EndpointAddress,
     health: Health,
 ) -> Endpoint {
-    let id = endpoint.pod.as_ref().map(|(namespace, name)| ObjectId::new(Kind::Pod, namespace.clone(), name));
+    let id = endpoint.pod.as_ref().map(|name| ObjectId::new(Kind::Pod, namespace.clone(), name));
     let pod = id.as_ref().and_then(|id| mesh.pods.get(id));
     let node = endpoint.node.clone().or_else(|| pod.and_then(|pod| pod.spec.node.clone()));
     let hostname = endpoint.hostname.clone();
@@ -185,7 +206,8 @@ fn add_entry(
         Resolution::Static | Resolution::Headless | Resolution::None | Resolution::Alias(_) => false,
     };
     let mut add = |workload: &WorkloadEntry, name: &str| {
-        let address = entry_address(workload, port, host, by_name);
+        let number = workload.ports.get(&port.name).copied().or(port.target).unwrap_or(port.number);
+        let address = entry_address(workload, number, host, by_name);
         found.extend(address.map(|address| of_workload_entry(workload, name, namespace, address)));
     };
     for workload in &entry.spec.endpoints {
@@ -214,8 +236,7 @@ fn add_entry(
     }
 }
 
-fn entry_address(entry: &WorkloadEntry, port: &EntryPort, host: &Hostname, by_name: bool) -> Option<EndpointAddress> {
-    let number = entry.ports.get(&port.name).copied().or(port.target).unwrap_or(port.number);
+fn entry_address(entry: &WorkloadEntry, number: u16, host: &Hostname, by_name: bool) -> Option<EndpointAddress> {
     match &entry.address {
         Some(EntryAddress::Ip(ip)) => Some(EndpointAddress::Ip(*ip, number)),
         Some(EntryAddress::Pipe(path)) => Some(EndpointAddress::Pipe(path.clone())),

@@ -182,6 +182,31 @@ impl Mesh {
         self.written.get(id)
     }
 
+    /// Every object there is.
+    pub fn ids(&self) -> impl Iterator<Item = &ObjectId> {
+        fn of<T>(objects: &Objects<T>) -> impl Iterator<Item = &ObjectId> {
+            objects.iter().map(|object| &object.id)
+        }
+        of(&self.mesh_configs)
+            .chain(of(&self.namespaces))
+            .chain(of(&self.nodes))
+            .chain(of(&self.service_accounts))
+            .chain(of(&self.pods))
+            .chain(of(&self.declared_services))
+            .chain(of(&self.endpoint_slices))
+            .chain(of(&self.service_entries))
+            .chain(of(&self.workload_entries))
+            .chain(of(&self.virtual_services))
+            .chain(of(&self.destination_rules))
+            .chain(of(&self.sidecars))
+    }
+
+    /// Whether any object that there is was read from a file.
+    #[must_use]
+    pub fn has_any_of(&self, file: &str) -> bool {
+        self.written.values().filter_map(|written| written.location.as_ref()).any(|location| &*location.file == file)
+    }
+
     /// Where an object stands in its file.
     #[must_use]
     pub fn object_location(&self, id: &ObjectId) -> Option<&Location> {

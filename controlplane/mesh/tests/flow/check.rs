@@ -38,7 +38,7 @@ fn said(changes: Vec<Change>) -> Vec<String> {
 
 fn web() -> Vec<Change> {
     let labelled = pod("default/web-1", &[("version", "v1")]);
-    let slice = slice("default/web-x", "web").with(endpoint_of("10.1.0.1", "default/web-1"));
+    let slice = slice("default/web-x", "web").with(endpoint_of("10.1.0.1", "web-1"));
     vec![service("default/web").set(), labelled.set(), slice.set()]
 }
 

@@ -32,8 +32,10 @@ fn cpu() -> Duration {
 
 fn at(id: &str, name: &str, last: u32) -> Change {
     let slice = (0..10).fold(slice(&format!("{id}-x"), name), |slice, n| {
-        slice
-            .with(endpoint_of(&format!("10.1.{}.{}", if n == 9 { last % 250 } else { 0 }, n + 1), &format!("{id}-{n}")))
+        slice.with(endpoint_of(
+            &format!("10.1.{}.{}", if n == 9 { last % 250 } else { 0 }, n + 1),
+            &format!("{name}-{n}"),
+        ))
     });
     slice.set()
 }

@@ -170,10 +170,9 @@ pub(crate) fn endpoint(address: &str) -> SliceEndpoint {
     }
 }
 
-/// A ready endpoint of the Pod `namespace/name`.
+/// A ready endpoint of a Pod in the namespace of its slice.
 pub(crate) fn endpoint_of(address: &str, pod: &str) -> SliceEndpoint {
-    let (of, name) = pod.split_once('/').unwrap();
-    SliceEndpoint { pod: Some((namespace(of), name.to_owned())), ..endpoint(address) }
+    SliceEndpoint { pod: Some(pod.to_owned()), ..endpoint(address) }
 }
 
 pub(crate) fn pod(id: &str, pairs: &[(&str, &str)]) -> Object<Pod> {

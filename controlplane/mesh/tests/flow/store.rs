@@ -47,9 +47,7 @@ fn a_slice_touches_endpoints_only() {
 #[test]
 fn a_pod_touches_the_services_it_belongs_to_and_nothing_else() {
     let mut store = Store::new();
-    let of = |name: &str| {
-        slice(&format!("default/{name}-1"), name).with(endpoint_of("10.1.0.1", &format!("default/{name}-0")))
-    };
+    let of = |name: &str| slice(&format!("default/{name}-1"), name).with(endpoint_of("10.1.0.1", &format!("{name}-0")));
     store.apply(vec![service("default/a").set(), service("default/b").set(), of("a").set(), of("b").set()]);
     let touched = store.apply(vec![pod("default/a-0", &[("app", "a")]).set()]);
     let hosts: Vec<_> = touched.endpoints.iter().map(|key| key.host.as_str()).collect();

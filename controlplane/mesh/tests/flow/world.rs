@@ -96,7 +96,7 @@ fn made(slot: usize, variant: usize) -> Change {
         17 => outside("a/e0", &["x.example"], variant).created(5).set(),
         18 => outside("b/e1", &["x.example", "*.y.example"], variant + 1).created(3).set(),
         19 => outside("a/e2", &["s0.a.svc.cluster.local"], variant + 2).set(),
-        20 => workload_entry("a/w0", "10.9.0.1", &[("app", ["", "s0", "s1", "s2", "e", "s0"][variant])]).set(),
+        20 => machine("a/w0", variant).set(),
         21 => routed("a/v0", &fqdn("a/s0"), variant).created(5).set(),
         22 => routed("b/v1", &fqdn("a/s0"), variant + 1).created(4).set(),
         23 => routed("b/v2", &host("x.example"), variant + 2).set(),
@@ -145,10 +145,10 @@ fn endpoints(id: &str, of: &str, variant: usize) -> Object<mesh::model::endpoint
     let made = slice(id, of);
     match variant % VARIANTS {
         0 => made,
-        1 => made.with(endpoint_of("10.1.0.1", "a/p0")),
-        2 => made.with(endpoint_of("10.1.0.1", "a/p0")).with(on("n1", endpoint_of("10.1.0.2", "a/p1"))),
+        1 => made.with(endpoint_of("10.1.0.1", "p0")),
+        2 => made.with(endpoint_of("10.1.0.1", "p0")).with(on("n1", endpoint_of("10.1.0.2", "p1"))),
         3 => made.with(SliceEndpoint { ready: false, terminating: true, ..endpoint("10.1.0.3") }).at("10.1.0.4"),
-        4 => made.with(on("n0", endpoint_of("10.1.0.5", "b/p2"))).with(endpoint_of("10.1.0.6", "b/p3")),
+        4 => made.with(on("n0", endpoint_of("10.1.0.5", "p2"))).with(endpoint_of("10.1.0.6", "p3")),
         _ => made.at("10.1.0.7").at("fd00::7"),
     }
 }
@@ -159,6 +159,14 @@ fn running(id: &str, variant: usize) -> Object<mesh::model::workload::Pod> {
     made.spec.node = Some(["n0", "n1"][variant % 2].to_owned());
     if variant > 2 {
         made.spec.named_ports.insert("www".to_owned(), 8000 + variant as u16);
+    }
+    made
+}
+
+fn machine(id: &str, variant: usize) -> Object<mesh::model::service_entry::WorkloadEntry> {
+    let mut made = workload_entry(id, "10.9.0.1", &[("app", ["", "s0", "s1", "s2", "e", "s0"][variant])]);
+    if variant % 2 == 1 {
+        made.spec.ports.insert("www".to_owned(), 8000 + variant as u16);
     }
     made
 }

@@ -41,7 +41,7 @@ pub struct Args {
 /// Which proxy: a Pod, and what its agent would say beside.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Proxy {
-    /// The proxy of this Pod: NAME.NAMESPACE; without a namespace it is `default`
+    /// The proxy of this Pod: NAME.NAMESPACE; without a namespace it is `default`. One without a Pod needs --metadata LABELS={...}
     #[arg(long = "proxy", value_name = "NAME[.NS]", value_parser = arguments::proxy)]
     name: String,
     /// Node metadata as the proxy would send it, such as INTERCEPTION_MODE=NONE; may be repeated

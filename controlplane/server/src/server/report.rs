@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use mesh::{
     compile,
     model::{Problem, Severity},
+    store::Mesh,
 };
 use tokio::sync::watch;
 
@@ -39,20 +40,19 @@ pub(super) async fn run(
         if !view.ready || seen.as_ref() == Some(&look) {
             continue;
         }
-        let Ok(of_mesh) = tokio::task::spawn_blocking(move || compile::check::check(&view.mesh)).await else {
-            continue;
-        };
+        let mesh = view.mesh.clone();
+        let Ok(of_mesh) = tokio::task::spawn_blocking(move || compile::check::check(&mesh)).await else { continue };
         let mut all = Vec::clone(&look.1);
         all.extend(of_mesh);
         seen = Some(look);
-        note(&all, &problems.borrow(), &metrics);
+        note(&all, &problems.borrow(), &view.mesh, &metrics);
         problems.send_replace(Arc::new(all));
         tokio::time::sleep(PAUSE).await;
     }
 }
 
 /// Counts problems, and writes those that are new and those that are gone.
-fn note(found: &[Problem], before: &[Problem], metrics: &Metrics) {
+fn note(found: &[Problem], before: &[Problem], mesh: &Mesh, metrics: &Metrics) {
     for severity in [Severity::Error, Severity::Warning, Severity::Info] {
         let count = found.iter().filter(|problem| problem.severity == severity).count();
         metrics.problems(severity.as_str(), count);
@@ -61,9 +61,18 @@ fn note(found: &[Problem], before: &[Problem], metrics: &Metrics) {
         }
     }
     let (new, gone) = (missing(found, before), missing(before, found));
-    for problem in new.iter().take(LINES_MAX) {
+    let shown: Vec<&Problem> = new.iter().copied().take(LINES_MAX).collect();
+    let held = held(&shown, mesh);
+    for problem in shown {
         match problem.severity {
-            Severity::Error => tracing::warn!(code = problem.code, %problem, "configuration problem"),
+            // Of what is wrong from the start there is no last good form.
+            Severity::Error => {
+                let in_force = match &problem.location {
+                    Some(location) if problem.object.is_empty() => mesh.has_any_of(&location.file),
+                    Some(_) | None => held.contains(&problem.object),
+                };
+                tracing::warn!(code = problem.code, in_force, %problem, "configuration problem");
+            }
             Severity::Warning | Severity::Info => {
                 tracing::info!(code = problem.code, %problem, "configuration problem")
             }
@@ -78,6 +87,16 @@ fn note(found: &[Problem], before: &[Problem], metrics: &Metrics) {
     if let Some(count) = gone.len().checked_sub(LINES_MAX).filter(|count| *count > 0) {
         tracing::info!(count, "more configuration problems are mended");
     }
+}
+
+/// The objects among those that errors speak of that are in force, in whatever form.
+fn held(problems: &[&Problem], mesh: &Mesh) -> BTreeSet<String> {
+    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
+    let named: BTreeSet<&str> = errors.map(|problem| problem.object.as_str()).filter(|name| !name.is_empty()).collect();
+    if named.is_empty() {
+        return BTreeSet::new();
+    }
+    mesh.ids().map(ToString::to_string).filter(|id| named.contains(id.as_str())).collect()
 }
 
 /// The problems of `list` that `other` does not have, the worst first. One that has only moved to another line is the

@@ -71,9 +71,13 @@ pub fn read(text: &str, file: &Arc<str>, settings: &Settings) -> Reading {
     }
     let documents = yaml::parse(text);
     // A text that ends in an error may be cut short, and more objects may be missing than the one that is broken.
-    reader.reading.unreadable = documents.last().is_some_and(|last| last.error.is_some());
+    reader.reading.unreadable = documents.last().is_some_and(|last| last.error.is_some() || ends_early(last));
     for document in documents {
         let yaml::Document { root, error } = document;
+        let error = error.map(|error| {
+            let of_json = (is_json(file) && !error.limit).then(|| yaml::json_error(text)).flatten();
+            of_json.unwrap_or(error)
+        });
         match (root, error) {
             (Some(root), None) => reader.document(&root),
             (None, None) => {}
@@ -81,6 +85,29 @@ pub fn read(text: &str, file: &Arc<str>, settings: &Settings) -> Reading {
         }
     }
     reader.reading
+}
+
+/// Whether a document may be cut short though it is YAML: it ends with what an object begins with, its kind or its name,
+/// which may be only the beginning of another.
+fn ends_early(document: &yaml::Document) -> bool {
+    let Some(root) = &document.root else { return false };
+    let object = root.field("items").and_then(|items| items.items().last()).unwrap_or(root);
+    let ends_so = object.entries().last().is_some_and(|last| match last.key.as_str() {
+        "apiVersion" | "kind" | "metadata" => true,
+        "items" => last.value.is_null(),
+        _ => false,
+    });
+    ends_so
+        && Identity::read(object).is_ok_and(|identity| match kind::treatment(&identity.api_version, &identity.kind) {
+            Treatment::Unknown | Treatment::List => true,
+            Treatment::Compiled(kind) => !kind::may_be_bare(kind),
+            Treatment::ConfigMap | Treatment::Accepted(..) | Treatment::Checked(..) => false,
+        })
+}
+
+/// Whether a file is JSON by its name. JSON is read as YAML, which it is; only what is wrong with it has other words.
+fn is_json(file: &str) -> bool {
+    std::path::Path::new(file).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
 }
 
 /// Reads one object that is no file's.

@@ -155,6 +155,21 @@ pub fn meant(api_version: &str, kind: &str) -> Option<String> {
         .map(|(.., version, name)| format!("did you mean {name} of {version}?"))
 }
 
+/// Whether an object of the kind makes sense with nothing but its metadata.
+#[must_use]
+pub fn may_be_bare(kind: Kind) -> bool {
+    match kind {
+        Kind::Namespace | Kind::Node | Kind::ServiceAccount | Kind::Pod | Kind::Sidecar => true,
+        Kind::MeshConfig
+        | Kind::Service
+        | Kind::EndpointSlice
+        | Kind::ServiceEntry
+        | Kind::WorkloadEntry
+        | Kind::VirtualService
+        | Kind::DestinationRule => false,
+    }
+}
+
 /// Whether objects of the kind belong to a namespace.
 #[must_use]
 pub fn is_namespaced(kind: Kind) -> bool {

@@ -9,6 +9,7 @@ mod arrived;
 mod definitions;
 mod events;
 mod join;
+mod list;
 mod manners;
 mod object;
 mod pulse;
@@ -33,6 +34,7 @@ use tokio::{
 };
 
 pub use self::access::{Access, AccessError, Cluster, connect};
+pub use self::list::{Extent, ListError, Listed, load};
 use self::{
     arrived::{Arrived, Watched},
     definitions::Served,

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
+pub(super) use self::json::json_error;
 use self::split::Chunk;
 
 /// Deepest nesting.

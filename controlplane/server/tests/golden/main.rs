@@ -1,7 +1,7 @@
 //! Objects in, configuration out: every case under `golden/` as `mainsheet compile` prints it, and as the real Envoy takes it.
 //!
 //! A case is a folder with `input.yaml`, `proxy` (its name, then `types cds,rds` to print only these and `KEY=VALUE`
-//! metadata, each on a line) and `output.yaml`, which `UPDATE_GOLDEN=1 cargo test --test golden` writes.
+//! metadata, each on a line) and `output.yaml`, which `make golden` writes.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, also in what it calls")]
 
@@ -60,7 +60,7 @@ fn case(root: &Path, folder: PathBuf) -> Case {
 }
 
 #[test]
-fn every_case_compiles_to_what_is_written_down() {
+fn golden_cases_compile_to_what_is_written_down() {
     let update = std::env::var_os("UPDATE_GOLDEN").is_some_and(|value| value == "1");
     let mut differences = String::new();
     for case in cases() {
@@ -75,7 +75,7 @@ fn every_case_compiles_to_what_is_written_down() {
             differences += &format!("\n{}:\n{}", case.name, difference(&expected, &output));
         }
     }
-    assert!(differences.is_empty(), "{differences}\nUPDATE_GOLDEN=1 writes them anew; review the diff");
+    assert!(differences.is_empty(), "{differences}\n`make golden` writes them anew; review the diff");
 }
 
 /// The first lines that differ.

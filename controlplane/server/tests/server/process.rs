@@ -290,6 +290,9 @@ fn problems_are_logged_when_they_come_and_go_and_never_all_of_many() {
         (20, &30.into()),
         "{lines:#?}"
     );
+    // Nothing of them was ever read.
+    let first = lines.iter().find(|line| line["message"] == "configuration problem").unwrap();
+    assert_eq!(first["in_force"], false, "{first}");
     fs::write(bad(7), service(7, "ports")).unwrap();
     let lines = until("configuration problem is mended");
     assert!(lines.last().unwrap()["problem"].as_str().unwrap().contains("bad007"), "{lines:#?}");
@@ -298,6 +301,9 @@ fn problems_are_logged_when_they_come_and_go_and_never_all_of_many() {
     fs::write(bad(9), service(9, "ports")).unwrap();
     let lines = until("configuration problem is mended");
     assert!(lines.iter().all(|line| !line.to_string().contains("bad008")), "{lines:#?}");
+    fs::write(bad(7), service(7, "prots")).unwrap();
+    let lines = until("configuration problem");
+    assert_eq!(lines.last().unwrap()["in_force"], true, "its last good form is: {lines:#?}");
     // A directory that is lost, and comes back.
     let aside = directory.path().with_extension("aside");
     fs::rename(directory.path(), &aside).unwrap();

@@ -113,7 +113,7 @@ async fn a_control_plane_that_starts_without_its_api_server_waits_for_it() -> Re
     shop(&world).await?;
     world.server.kill();
     world.control_plane.start()?;
-    world.until_logged("the watch fails; nothing is served before it works", Duration::from_secs(20)).await?;
+    world.until_logged("the watch fails; none of these objects is in force yet", Duration::from_secs(20)).await?;
     ensure!(!world.is_ready().await);
     // A proxy that comes meanwhile is kept, and sent nothing.
     let early = tokio::spawn({

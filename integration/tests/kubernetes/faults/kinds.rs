@@ -135,7 +135,7 @@ async fn objects_that_are_none_of_their_kind_harm_no_other() -> Result<()> {
         });
         let held = held.await?;
         ensure!(specs.iter().all(|(name, _)| !held.has("VirtualService", name)), "{held:#?}");
-        ensure!(held.problems().contains(&format!("MS0108 VirtualService {NAMESPACE}/deep ")), "{held:#?}");
+        ensure!(held.problems().contains(&format!("MS0109 VirtualService {NAMESPACE}/deep ")), "{held:#?}");
         ensure!(held.endpoints("web").len() == 1 && held.has("VirtualService", "web"), "{held:#?}");
         if round == "as they came" {
             witness.nothing_was_sent(&world).await?;
@@ -145,5 +145,5 @@ async fn objects_that_are_none_of_their_kind_harm_no_other() -> Result<()> {
     world.apply(pod("web-2", "v2")).await?;
     world.apply(slice("web", &[("10.1.0.2", "web-2")])).await?;
     world.until("a change among them", |held| held.endpoints("web") == ["10.1.0.2:8080 v2"]).await?;
-    world.until_logged("MS0108", Duration::from_secs(5)).await
+    world.until_logged("MS0109", Duration::from_secs(5)).await
 }

@@ -5,7 +5,7 @@ use mesh::{
     model::{
         Selector,
         endpoint::{Endpoint, EndpointAddress, Health, Locality, SliceEndpoint, SlicePort},
-        service::{Address, TargetPort},
+        service::{Address, Resolution, TargetPort},
         service_entry::{EntryAddress, EntryResolution},
     },
     store::{ServiceKey, Store},
@@ -33,7 +33,7 @@ fn endpoints_take_labels_account_and_place_from_their_pod() {
     web.spec.service_account = "robot".to_owned();
     store.apply(vec![
         service("default/web").set(),
-        slice("default/web-1", "web").with(endpoint_of("10.1.0.1", "default/web-0")).at("10.1.0.2").set(),
+        slice("default/web-1", "web").with(endpoint_of("10.1.0.1", "web-0")).at("10.1.0.2").set(),
         web.set(),
         node("n1", "r/z/s").set(),
     ]);
@@ -51,10 +51,7 @@ fn a_label_of_the_pod_says_where_it_is_before_the_node_and_the_slice() {
     let in_zone = |pod: &str, address: &str| SliceEndpoint { zone: Some("z9".into()), ..endpoint_of(address, pod) };
     store.apply(vec![
         service("default/web").set(),
-        slice("default/web-1", "web")
-            .with(in_zone("default/a", "10.1.0.1"))
-            .with(in_zone("default/b", "10.1.0.2"))
-            .set(),
+        slice("default/web-1", "web").with(in_zone("a", "10.1.0.1")).with(in_zone("b", "10.1.0.2")).set(),
         pod("default/a", &[("istio-locality", "r1.z1.s1")]).set(),
         pod("default/b", &[]).set(),
     ]);
@@ -133,6 +130,61 @@ fn slices_of_another_namespace_are_of_another_service() {
     let mut store = Store::new();
     store.apply(vec![service("default/web").set(), slice("other/web-1", "web").at("10.1.0.1").set()]);
     assert!(endpoints(&store).is_empty());
+}
+
+#[test]
+fn a_service_takes_in_the_workload_entries_that_it_selects_beside_its_pods() {
+    let mut store = Store::new();
+    let vm = |id: &str, address: &str| {
+        let mut vm = workload_entry(id, address, &[("app", "web"), ("security.istio.io/tlsMode", "istio")]);
+        vm.spec.service_account = Some("robot".to_owned());
+        vm
+    };
+    let mut moved = vm("default/moved", "10.2.0.2");
+    moved.spec.ports.insert("http".to_owned(), 9000);
+    let mut named = vm("default/named", "10.2.0.3");
+    named.spec.address = Some(EntryAddress::Dns(host("vm.example")));
+    store.apply(vec![
+        service("default/web").set(),
+        slice("default/web-1", "web").at("10.1.0.1").set(),
+        vm("default/vm", "10.2.0.1").set(),
+        moved.set(),
+        named.set(),
+        vm("other/vm", "10.2.0.4").set(),
+        workload_entry("default/else", "10.2.0.5", &[("app", "else")]).set(),
+    ]);
+    assert_eq!(addresses(&store), [at("10.1.0.1", 8080), at("10.2.0.1", 80), at("10.2.0.2", 9000)]);
+    let found = &endpoints(&store)[1];
+    assert_eq!((found.service_account.as_deref(), found.mesh_tls), (Some("robot"), true));
+    assert_eq!(found.workload, ("vm".to_owned(), "default".to_owned()));
+    // A target that it does not know by name it does not serve.
+    let mut web = service("default/web");
+    web.spec.ports[0].target = TargetPort::Named("www".to_owned());
+    let mut www = vm("default/vm", "10.2.0.1");
+    www.spec.ports.insert("www".to_owned(), 8008);
+    store.apply(vec![web.set(), www.set()]);
+    assert_eq!(addresses(&store), [at("10.1.0.1", 8080), at("10.2.0.1", 8008)]);
+    // Callers of a headless Service have resolved an address themselves.
+    let mut headless = service("default/web");
+    headless.spec.resolution = Resolution::Headless;
+    store.apply(vec![headless.set()]);
+    assert_eq!(addresses(&store), [at("10.1.0.1", 8080)]);
+}
+
+#[test]
+fn a_workload_entry_touches_the_endpoints_of_services_that_select_it() {
+    let mut store = Store::new();
+    store.apply(vec![service("default/a").set(), service("default/b").set(), service("other/a").set()]);
+    let vm = |app: &str| workload_entry("default/vm", "10.2.0.1", &[("app", app)]);
+    let mut touched = |change| {
+        let touched = store.apply(vec![change]);
+        assert!(touched.only_endpoints());
+        touched.endpoints.iter().map(|key| key.host.to_string()).collect::<Vec<_>>()
+    };
+    let (a, b) = ("a.default.svc.cluster.local", "b.default.svc.cluster.local");
+    assert_eq!(touched(vm("a").set()), [a]);
+    assert_eq!(touched(vm("b").set()), [a, b]);
+    assert_eq!(touched(vm("b").gone()), [b]);
 }
 
 #[test]

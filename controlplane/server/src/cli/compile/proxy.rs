@@ -18,6 +18,10 @@ const SUGGESTIONS_MAX: usize = 3;
 /// How unlike a suggestion may be, in edits.
 const SUGGESTION_DISTANCE_MAX: usize = 6;
 
+/// What to do where a proxy is to have no Pod.
+const WITHOUT_POD: &str = "a proxy without a Pod is served from its metadata: give its labels, as in \
+     --metadata 'LABELS={\"app\":\"web\"}' (LABELS={} for none), and what else it says of itself";
+
 /// One `KEY=VALUE` of node metadata.
 #[derive(Debug, Clone)]
 pub(super) struct Metadata {
@@ -85,18 +89,15 @@ fn unknown(mesh: &Mesh, name: &str) -> String {
         .map(|pod| format!("{}.{}", pod.id.name, pod.id.namespace))
         .map(|known| (distance(name, &known), known))
         .collect();
-    if names.is_empty() {
-        return "there is no Pod in the files; a proxy is the Pod that it runs in, so add it, or give its --metadata LABELS={...}".into();
-    }
     names.sort();
     let near = names.iter().take_while(|(distance, _)| *distance <= SUGGESTION_DISTANCE_MAX);
     let near: Vec<&str> = near.take(SUGGESTIONS_MAX).map(|(_, known)| known.as_str()).collect();
     let hint = match (near.as_slice(), names.first()) {
         ([], Some((_, some))) => format!("there are {} Pods, {some} for one", names.len()),
-        ([], None) => String::new(),
+        ([], None) => "there is none at all".to_owned(),
         (near, _) => format!("did you mean {}?", near.join(" or ")),
     };
-    format!("no such Pod in the files; {hint}")
+    format!("no such Pod in the files; {hint}\n{WITHOUT_POD}")
 }
 
 /// How unlike two names are; a name without its namespace, or without its hash, is as good as the whole.
@@ -119,4 +120,44 @@ fn to_value(json: &serde_json::Value) -> Value {
         }),
     };
     Value { kind: Some(kind) }
+}
+
+#[cfg(test)]
+mod tests {
+    use mesh::store::Store;
+
+    use super::*;
+    use crate::source::{self, Settings};
+
+    fn described(metadata: &[&str]) -> anyhow::Result<ProxyDescription> {
+        let directory = tempfile::tempdir().unwrap();
+        let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: web-1, namespace: shop, labels: {app: web}}\n";
+        std::fs::write(directory.path().join("pod.yaml"), pod).unwrap();
+        let mut store = Store::new();
+        store.apply(source::load(&[directory.path().to_owned()], &Settings::default()).changes);
+        let metadata: Vec<_> = metadata.iter().map(|text| Metadata::parse(text).unwrap()).collect();
+        describe(store.mesh(), "web-2.shop", &metadata)
+    }
+
+    #[test]
+    fn a_proxy_without_a_pod_is_described_by_its_metadata() {
+        let proxy =
+            described(&[r#"LABELS={"app":"api"}"#, "INSTANCE_IPS=127.0.0.9", "INTERCEPTION_MODE=NONE"]).unwrap();
+        assert_eq!((proxy.pod.as_str(), proxy.namespace.as_str()), ("web-2", "shop"));
+        assert_eq!(proxy.labels.get("app").map(String::as_str), Some("api"));
+        assert_eq!(proxy.addresses.len(), 1);
+        assert!(described(&["LABELS={}"]).unwrap().labels.is_empty());
+    }
+
+    #[test]
+    fn a_proxy_without_pod_and_labels_is_told_what_to_give() {
+        for metadata in [&[][..], &["INTERCEPTION_MODE=NONE"]] {
+            let error = described(metadata).unwrap_err().to_string();
+            assert!(
+                error.starts_with("--proxy web-2.shop: no such Pod in the files; did you mean web-1.shop?"),
+                "{error}"
+            );
+            assert!(error.contains("--metadata 'LABELS={\"app\":\"web\"}' (LABELS={} for none)"), "{error}");
+        }
+    }
 }

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use k8s_openapi::api::discovery::v1 as k8s;
+use k8s_openapi::api::{core::v1::ObjectReference, discovery::v1 as k8s};
 use mesh::model::{
-    Namespace, code,
+    code,
     endpoint::{EndpointSlice, SLICE_ENDPOINTS_MAX, SliceEndpoint, SlicePort},
 };
 
@@ -59,7 +59,7 @@ impl Conversion<'_> {
     fn slice_port(&mut self, port: k8s::EndpointPort, path: Path<'_>) -> Option<SlicePort> {
         let k8s::EndpointPort { app_protocol: _, name, port, protocol } = port;
         let number = match port {
-            Some(number) => Some(self.port(u32::try_from(number).unwrap_or(0), path.field("port"))?),
+            Some(number) => Some(self.port(number, path.field("port"))?),
             None => None,
         };
         // A name may stand for TCP, UDP and SCTP at once; the proxy handles only the first.
@@ -82,10 +82,9 @@ impl Conversion<'_> {
         // As Kubernetes has it: what is not said of readiness counts as ready.
         let ready = conditions.ready.unwrap_or(true);
         let addresses_path = path.field("addresses");
-        let pod = target_ref.filter(|target| target.kind.as_deref() == Some("Pod")).and_then(|target| {
-            let namespace = target.namespace.and_then(|name| Namespace::parse(&name).ok());
-            Some((namespace.unwrap_or_else(|| self.metadata.namespace.clone()), target.name?))
-        });
+        let pod = target_ref
+            .filter(|target| target.kind.as_deref() == Some("Pod"))
+            .and_then(|target| self.own_pod(target, path.field("targetRef")));
         let mut parsed = Vec::new();
         for (place, text) in addresses.into_iter().enumerate() {
             match text.parse::<IpAddr>() {
@@ -105,6 +104,23 @@ impl Conversion<'_> {
             node: node_name,
             zone,
             pod,
+        }
+    }
+
+    /// The name of a Pod in the slice's own namespace.
+    fn own_pod(&mut self, target: ObjectReference, path: Path<'_>) -> Option<String> {
+        let metadata = self.metadata;
+        let own = metadata.namespace.as_str();
+        match target.namespace.filter(|namespace| !namespace.is_empty() && namespace != own) {
+            None => target.name,
+            Some(other) => {
+                let reason = format!(
+                    "the Pod is in namespace {other:?} and the slice in {own:?}: the endpoint has no labels and no identity"
+                );
+                let remedy = format!("name a Pod of namespace {own}");
+                self.error(code::FOREIGN_POD, path.field("namespace"), reason, remedy);
+                None
+            }
         }
     }
 }

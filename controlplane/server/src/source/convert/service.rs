@@ -103,7 +103,7 @@ impl Conversion<'_> {
                 let reason = format!("the name {name:?} is given twice");
                 self.error(code::DUPLICATE_NAME, path.field("name"), reason, "give each port its own name");
             }
-            let Some(number) = self.port(u32::try_from(port.port).unwrap_or(0), path.field("port")) else { continue };
+            let Some(number) = self.port(port.port, path.field("port")) else { continue };
             if !seen.insert((number, transport.clone())) {
                 let reason = format!("port {number} is given twice");
                 self.error(code::DUPLICATE_NAME, path.field("port"), reason, "remove one");
@@ -123,7 +123,7 @@ impl Conversion<'_> {
         match target {
             None | Some(IntOrString::Int(0)) => TargetPort::Number(number),
             Some(IntOrString::Int(target)) => {
-                let target = self.port(u32::try_from(target).unwrap_or(0), path);
+                let target = self.port(target, path);
                 TargetPort::Number(target.unwrap_or(number))
             }
             Some(IntOrString::String(name)) => match name.parse::<u16>() {

@@ -94,7 +94,8 @@ impl Conversion<'_> {
         None
     }
 
-    pub(super) fn port(&mut self, number: u32, path: Path<'_>) -> Option<u16> {
+    pub(super) fn port(&mut self, number: impl Into<i64>, path: Path<'_>) -> Option<u16> {
+        let number = number.into();
         match u16::try_from(number) {
             Ok(port) if port > 0 => Some(port),
             _ => {

@@ -94,8 +94,10 @@ impl Holdings {
             self.twice.remove(&id);
             let Some(entry) = self.objects.get_mut(&id) else { continue };
             if let [first, others @ ..] = entry.claims.as_slice() {
-                if !others.is_empty() {
-                    let problems = others.iter().map(|other| declared_twice(&id, other, first)).collect();
+                // One with errors in it has more to mend than its name.
+                let whole = others.iter().filter(|other| other.content.is_some());
+                let problems: Vec<Problem> = whole.map(|other| declared_twice(&id, other, first)).collect();
+                if !problems.is_empty() {
                     self.twice.insert(id, problems);
                 }
                 changes.extend(hold(&mut entry.held, first));

@@ -16,8 +16,10 @@ pub const FILES_MAX: usize = 20_000;
 pub const FILE_LEN_MAX: u64 = 64 * 1024 * 1024;
 /// All files together, in bytes.
 pub const TOTAL_LEN_MAX: u64 = 512 * 1024 * 1024;
-/// Deepest directory.
-const DEPTH_MAX: usize = 32;
+/// Deepest directory, below those that were given.
+pub(super) const DEPTH_MAX: usize = 32;
+/// Most directories that are named as too deep.
+const TOO_DEEP_MAX: usize = 20;
 /// Most names looked at in one scan, whatever they are.
 const NAMES_MAX: usize = 200_000;
 
@@ -53,6 +55,8 @@ pub(super) struct Scan {
     pub(super) unreadable: Vec<(PathBuf, io::Error)>,
     /// There are more files than are read.
     pub(super) too_many: bool,
+    /// Directories that are too deep to be looked into, the first ones.
+    pub(super) too_deep: BTreeSet<PathBuf>,
     /// Some file or directory has more than one name.
     has_links: bool,
     directories: BTreeSet<(u64, u64)>,
@@ -87,7 +91,14 @@ impl Scan {
 
     fn directory(&mut self, path: &Path, metadata: &Metadata, depth: usize, watched: &mut Watched) {
         // Links may lead back to a directory that was seen; each is looked at once.
-        if depth > DEPTH_MAX || !self.directories.insert((metadata.dev(), metadata.ino())) {
+        if !self.directories.insert((metadata.dev(), metadata.ino())) {
+            return;
+        }
+        if depth > DEPTH_MAX {
+            self.too_deep.insert(path.to_owned());
+            if self.too_deep.len() > TOO_DEEP_MAX {
+                self.too_deep.pop_last();
+            }
             return;
         }
         watched.add(path);

@@ -10,13 +10,14 @@ use std::{
 
 use inotify::EventMask;
 use mesh::model::{Location, Problem, code, code::Code};
+use tokio::time::Instant;
 
 use super::{
     batch::{Batch, Dirty, Extent, Stage},
     events::{Event, Events, Watched},
     holdings::Holdings,
     read::read_file,
-    scan::{FILES_MAX, Scan, Stamp, TOTAL_LEN_MAX, is_hidden, is_manifest},
+    scan::{DEPTH_MAX, FILES_MAX, Scan, Stamp, TOTAL_LEN_MAX, is_hidden, is_manifest},
 };
 use crate::source::{
     Settings, Update,
@@ -52,7 +53,8 @@ pub(super) struct State {
 
 #[derive(Debug)]
 struct FileState {
-    stamp: Stamp,
+    /// `None` when it cannot be looked at.
+    stamp: Option<Stamp>,
     /// Of the content; `None` when it could not be read.
     hash: Option<u64>,
     /// Of the content that was read: the stamp may be older.
@@ -75,14 +77,10 @@ impl State {
         }
     }
 
-    /// Adds what has happened until now to `batch`. Gives whether that was anything.
-    pub(super) fn hear(&mut self, events: &mut Events, batch: &mut Batch) -> bool {
-        let mut heard = false;
+    /// Adds what has happened until now to `batch`.
+    pub(super) fn hear(&mut self, events: &mut Events, batch: &mut Batch, now: Instant) {
         let is_plain = self.is_plain;
-        events.drain(&mut self.watched, |event| {
-            heard |= tell(event, is_plain, batch);
-        });
-        heard
+        events.drain(&mut self.watched, |event| tell(event, is_plain, batch, now));
     }
 
     /// Reads what has changed. What is in force stays as it is until [`State::reconcile`].
@@ -95,11 +93,12 @@ impl State {
         if dirty.extent == Extent::Files && self.look_at(&dirty.files, &mut refreshed) {
             return refreshed;
         }
-        let mut dirty = Some(dirty);
-        for _ in 0..LOOKS_MAX {
-            let scan = Scan::of(&self.roots, &mut self.watched);
-            let is_still = dirty.is_none() && self.is_as_read(&scan);
-            self.read(&scan, dirty.take(), &mut refreshed);
+        for look in 0..LOOKS_MAX {
+            let mut scan = Scan::of(&self.roots, &mut self.watched);
+            scan.files.retain(|path, _| !dirty.leaves(path));
+            let is_still = look > 0 && self.is_as_read(&scan, dirty);
+            let again = |path: &PathBuf| look == 0 && (dirty.extent == Extent::Content || dirty.files.contains(path));
+            self.read(&scan, dirty, again, &mut refreshed);
             if is_still {
                 break;
             }
@@ -136,25 +135,28 @@ impl State {
                 Ok(_) | Err(_) => return false,
             }
         }
-        let total: u64 = self.files.values().map(|file| file.stamp.len).fold(0, u64::saturating_add);
+        let total: u64 = self.files.values().filter_map(|file| file.stamp).map(|stamp| stamp.len).sum();
         self.files.len() <= FILES_MAX && total <= TOTAL_LEN_MAX
     }
 
     /// Whether the files are those that were read, unchanged.
-    fn is_as_read(&self, scan: &Scan) -> bool {
-        scan.files.iter().all(|(path, stamp)| self.files.get(path).is_some_and(|file| file.stamp == *stamp))
-            && self.files.keys().all(|path| scan.files.contains_key(path) || scan.is_hidden(path))
+    fn is_as_read(&self, scan: &Scan, dirty: &Dirty) -> bool {
+        scan.files.iter().all(|(path, stamp)| self.files.get(path).is_some_and(|file| file.stamp == Some(*stamp)))
+            && self.files.keys().all(|path| scan.files.contains_key(path) || scan.is_hidden(path) || dirty.leaves(path))
     }
 
-    fn read(&mut self, scan: &Scan, dirty: Option<&Dirty>, refreshed: &mut Refreshed) {
-        let is_gone = |path: &&PathBuf| !scan.files.contains_key(*path) && !scan.is_hidden(path);
-        for path in self.files.keys().filter(is_gone).cloned().collect::<Vec<_>>() {
-            self.forget(&path);
+    /// Reads files that do not look as before, and those that are to be read `again`.
+    fn read(&mut self, scan: &Scan, dirty: &Dirty, again: impl Fn(&PathBuf) -> bool, refreshed: &mut Refreshed) {
+        let unseen = |path: &&PathBuf| !scan.files.contains_key(*path) && !dirty.leaves(path);
+        for path in self.files.keys().filter(unseen).cloned().collect::<Vec<_>>() {
+            if scan.is_hidden(&path) {
+                self.lose(&path);
+            } else {
+                self.forget(&path);
+            }
         }
-        let again =
-            |path| dirty.is_some_and(|dirty| dirty.extent == Extent::Content || dirty.files.contains::<PathBuf>(path));
         for (path, stamp) in &scan.files {
-            if again(path) || self.files.get(path).is_none_or(|before| before.stamp != *stamp) {
+            if again(path) || self.files.get(path).is_none_or(|before| before.stamp != Some(*stamp)) {
                 self.look(path, *stamp, refreshed);
             }
         }
@@ -173,7 +175,7 @@ impl State {
         if let (Ok((_, hash)), Some(before)) = (&outcome, before)
             && before.hash == Some(*hash)
         {
-            before.stamp = stamp;
+            before.stamp = Some(stamp);
             return;
         }
         let file = self.take(path, stamp, outcome);
@@ -195,14 +197,23 @@ impl State {
             Ok((text, hash)) => {
                 let Reading { items, problems, unreadable } = document::read(&text, &name, &self.settings);
                 self.holdings.says(path, items, unreadable);
-                FileState { stamp, hash: Some(hash), is_empty: text.is_empty(), problems, unreadable }
+                FileState { stamp: Some(stamp), hash: Some(hash), is_empty: text.is_empty(), problems, unreadable }
             }
             Err((code, reason)) => {
                 self.holdings.says(path, Vec::new(), true);
                 let problems = vec![file_problem(code, &name, reason)];
-                FileState { stamp, hash: None, is_empty: false, problems, unreadable: true }
+                FileState { stamp: Some(stamp), hash: None, is_empty: false, problems, unreadable: true }
             }
         }
+    }
+
+    /// A file cannot be looked at any more: it declares nothing until it can be, and what it held stays only as long as no
+    /// other file declares it.
+    fn lose(&mut self, path: &Path) {
+        let Some(file) = self.files.get_mut(path).filter(|file| file.stamp.is_some()) else { return };
+        // What was wrong with it is not mended by that.
+        (file.stamp, file.hash, file.unreadable) = (None, None, true);
+        self.holdings.says(path, Vec::new(), true);
     }
 
     fn forget(&mut self, path: &Path) {
@@ -240,40 +251,22 @@ impl FileState {
     }
 }
 
-/// Adds what an event means to `batch`. Gives whether it means anything.
-fn tell(event: Event, is_plain: bool, batch: &mut Batch) -> bool {
+/// Adds what an event means to `batch`.
+fn tell(event: Event, is_plain: bool, batch: &mut Batch, now: Instant) {
     let (path, mask) = match event {
         Event::Within { path, mask } => (path, mask),
-        Event::Directory => {
-            batch.all(Extent::Tree);
-            return true;
-        }
-        Event::Lost => {
-            batch.all(Extent::Content);
-            return true;
-        }
+        Event::Directory => return batch.all(Extent::Tree, now),
+        Event::Lost => return batch.all(Extent::Content, now),
     };
+    let is_directory = mask.contains(EventMask::ISDIR);
+    if is_manifest(&path) && !is_hidden(&path) && !is_directory {
+        return batch.file(path, stage(mask), now);
+    }
     // What is hidden, or no manifest by its name, counts only if a link leads to it. Then any name may stand for any file.
-    let may_link = || mask.intersects(EventMask::CREATE | EventMask::MOVED_TO) && path.is_symlink();
-    if !is_plain {
-        batch.all(Extent::Tree);
+    let is_link = || mask.intersects(EventMask::CREATE | EventMask::MOVED_TO) && path.is_symlink();
+    if !is_plain || !is_hidden(&path) && (is_directory || is_link()) {
+        batch.all(Extent::Tree, now);
     }
-    if is_hidden(&path) {
-        return !is_plain;
-    }
-    if mask.contains(EventMask::ISDIR) {
-        batch.all(Extent::Tree);
-        return true;
-    }
-    if !is_manifest(&path) {
-        let links = may_link();
-        if links {
-            batch.all(Extent::Tree);
-        }
-        return links || !is_plain;
-    }
-    batch.file(path, stage(mask));
-    true
 }
 
 fn stage(mask: EventMask) -> Stage {
@@ -312,5 +305,10 @@ fn scan_problems(scan: &Scan) -> Vec<Problem> {
         let reason = format!("there are more files than are read: at most {FILES_MAX}, or 512 MiB together");
         problems.push(Problem { location: None, ..file_problem(code::TOO_MANY_FILES, &"".into(), reason) });
     }
+    problems.extend(scan.too_deep.iter().map(|path| {
+        let reason = format!("the directory lies more than {DEPTH_MAX} levels deep; nothing in it is read");
+        let remedy = "move its files up".to_owned();
+        Problem { remedy, ..file_problem(code::DIRECTORY_TOO_DEEP, &path.to_string_lossy().into(), reason) }
+    }));
     problems
 }

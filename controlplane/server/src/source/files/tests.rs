@@ -90,6 +90,21 @@ fn every_manifest_under_a_directory_is_read_and_nothing_else() {
 }
 
 #[test]
+fn a_directory_that_is_too_deep_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let deep = |levels: usize, name: &str| format!("{}{name}", "d/".repeat(levels));
+    write(&directory, &deep(scan::DEPTH_MAX, "a.yaml"), &service("a", 80));
+    write(&directory, &deep(scan::DEPTH_MAX + 1, "b.yaml"), &service("b", 80));
+    write(&directory, &deep(scan::DEPTH_MAX + 2, "c.yaml"), &service("c", 80));
+    let update = load(&[directory.path().to_owned()], &Settings::default());
+    assert_eq!(shown(&update), ["set Service default/a"]);
+    let errors = errors(&update);
+    let path = directory.path().join(deep(scan::DEPTH_MAX + 1, "")).display().to_string();
+    let place = format!("[{}:1:1]", path.trim_end_matches('/'));
+    assert!(errors.len() == 1 && errors[0].ends_with(&format!("(move its files up) {place}")), "{errors:?}");
+}
+
+#[test]
 fn an_object_declared_twice_counts_once_and_is_named() {
     let directory = tempfile::tempdir().unwrap();
     write(&directory, "a.yaml", &service("a", 80));
@@ -98,6 +113,21 @@ fn an_object_declared_twice_counts_once_and_is_named() {
     assert_eq!(update.changes.len(), 1);
     let problems = errors(&update);
     assert!(problems[0].contains("declared twice") && problems[0].contains("b.yaml:1:1"), "{problems:?}");
+}
+
+#[test]
+fn a_second_declaration_with_errors_is_not_called_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let twice = |first: u16, second: u16| {
+        write(&directory, "a.yaml", &service("a", first));
+        write(&directory, "b.yaml", &service("a", second));
+        let problems = errors(&load(&[directory.path().to_owned()], &Settings::default()));
+        (problems.len(), problems.iter().filter(|problem| problem.contains("declared twice")).count())
+    };
+    assert_eq!(twice(0, 0), (2, 0), "each is told what is wrong with it");
+    assert_eq!(twice(80, 0), (1, 0));
+    assert_eq!(twice(0, 80), (2, 1), "the second one is not in force");
+    assert_eq!(twice(80, 80), (1, 1));
 }
 
 #[test]
@@ -159,6 +189,63 @@ async fn a_directory_that_is_lost_keeps_all_and_is_found_again() {
     write(&directory, "a.yaml", &service("a", 81));
     assert_eq!(shown(&next(&mut watch).await), ["set Service default/a"]);
     fs::remove_dir_all(aside).unwrap();
+}
+
+#[test]
+fn what_cannot_be_looked_at_holds_only_what_nobody_else_declares() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let mut state = State::new(vec![directory.path().to_owned()], Settings::default(), Watched::default());
+    let mut look = || {
+        state.refresh(&Dirty { extent: Extent::Tree, ..Dirty::default() });
+        let update = state.reconcile();
+        (shown(&update), errors(&update).join("\n"))
+    };
+    let lost: [(&str, &dyn Fn()); 2] = [
+        ("leads nowhere", &|| symlink("nowhere", path("a.yaml")).unwrap()),
+        ("is a pipe", &|| assert!(Command::new("mkfifo").arg(path("a.yaml")).status().unwrap().success())),
+    ];
+    for (reason, put) in lost {
+        write(&directory, "a.yaml", &format!("{}---\n{}", service("a", 80), service("b", 80)));
+        assert_eq!(look().0, ["set Service default/a", "set Service default/b"], "{reason}");
+        fs::remove_file(path("a.yaml")).unwrap();
+        put();
+        let (changes, problems) = look();
+        assert_eq!(changes, Vec::<String>::new());
+        assert!(problems.contains(reason), "{problems}");
+        // Another declaration counts at once, and is not the second one.
+        write(&directory, "z.yaml", &service("a", 81));
+        let (changes, problems) = look();
+        assert_eq!(changes, ["set Service default/a"], "{reason}");
+        assert!(!problems.contains("twice"), "{problems}");
+        // What belongs to the other now goes with it.
+        fs::remove_file(path("z.yaml")).unwrap();
+        assert_eq!(look().0, ["remove Service default/a"], "{reason}");
+        fs::remove_file(path("a.yaml")).unwrap();
+        assert_eq!(look().0, ["remove Service default/b"], "{reason}");
+    }
+}
+
+#[test]
+fn a_file_that_can_be_looked_at_again_declares_what_it_did() {
+    let directory = tempfile::tempdir().unwrap();
+    let (root, aside) = (directory.path().join("root"), directory.path().join("aside"));
+    write(&directory, "root/a.yaml", &service("a", 80));
+    let mut state = State::new(vec![root.clone()], Settings::default(), Watched::default());
+    let mut look = || {
+        state.refresh(&Dirty { extent: Extent::Tree, ..Dirty::default() });
+        shown(&state.reconcile())
+    };
+    assert_eq!(look(), ["set Service default/a"]);
+    fs::rename(&root, &aside).unwrap();
+    assert_eq!(look(), Vec::<String>::new());
+    // The same file, untouched.
+    fs::rename(&aside, &root).unwrap();
+    assert_eq!(look(), Vec::<String>::new());
+    write(&directory, "root/z.yaml", &service("a", 81));
+    assert_eq!(look(), Vec::<String>::new(), "the first one counts");
+    fs::remove_file(root.join("a.yaml")).unwrap();
+    assert_eq!(look(), ["set Service default/a"]);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use tokio::{sync::mpsc, task, time, time::Instant};
 use tracing::debug;
 
 use super::{
-    batch::{Batch, Dirty, Extent, QUIET, QUIET_MAX, Stage},
+    batch::{Batch, Dirty, QUIET_MAX},
     events::Events,
     state::{Refreshed, State},
 };
@@ -27,12 +27,12 @@ const LOOKS_MAX: u32 = 20;
 pub(super) async fn run(directory: PathBuf, settings: Settings, updates: mpsc::Sender<Update>) {
     let (events, watched) = Events::new();
     let state = State::new(vec![directory], settings, watched);
-    let mut watcher = Watcher { events, state: Some(state), batch: Batch::default(), last: None };
+    let mut watcher = Watcher { events, state: Some(state), batch: Batch::default() };
     let mut published: Option<Arc<Vec<Problem>>> = None;
-    watcher.batch.all(Extent::Tree);
-    let (mut deadline, mut poll) = (Instant::now(), Instant::now() + POLL);
+    watcher.batch.look_around();
+    let mut poll = Instant::now() + POLL;
     loop {
-        let Some(update) = watcher.look(deadline).await else { return };
+        let Some(update) = watcher.look().await else { return };
         if published.as_ref() != Some(&update.problems) || !update.changes.is_empty() {
             published = Some(Arc::clone(&update.problems));
             if updates.send(update).await.is_err() {
@@ -41,11 +41,10 @@ pub(super) async fn run(directory: PathBuf, settings: Settings, updates: mpsc::S
         }
         tokio::select! {
             () = updates.closed() => return,
-            () = watcher.first() => deadline = Instant::now() + QUIET_MAX,
+            () = watcher.until_due(Instant::now()) => {}
             () = time::sleep_until(poll) => {
-                watcher.batch.all(Extent::Tree);
-                deadline = Instant::now();
-                poll = deadline + POLL;
+                watcher.batch.look_around();
+                poll = Instant::now() + POLL;
             }
         }
     }
@@ -57,15 +56,13 @@ struct Watcher {
     state: Option<State>,
     /// What has happened and was not looked at.
     batch: Batch,
-    /// When something happened last.
-    last: Option<Instant>,
 }
 
 impl Watcher {
     /// Looks at what has happened, once it is whole, until nothing happens meanwhile: what is seen then was true at one
     /// moment. `None` when the runtime ends.
-    async fn look(&mut self, deadline: Instant) -> Option<Update> {
-        let mut suspicious = self.look_until_still(deadline).await?.suspicious;
+    async fn look(&mut self) -> Option<Update> {
+        let mut suspicious = self.look_until_still().await?.suspicious;
         // Another file may look half written by then, and one that is empty may stay so on a busy machine.
         for _ in 0..SETTLES_MAX {
             if suspicious.is_empty() {
@@ -75,9 +72,9 @@ impl Watcher {
             time::sleep(SETTLE).await;
             self.drain();
             for path in &suspicious {
-                self.batch.file(path.clone(), Stage::Touched);
+                self.batch.look_again(path.clone(), Instant::now());
             }
-            let refreshed = self.look_until_still(Instant::now() + QUIET_MAX).await?;
+            let refreshed = self.look_until_still().await?;
             let state = self.state.as_ref()?;
             suspicious.retain(|path| state.is_empty(path));
             suspicious.extend(refreshed.suspicious);
@@ -85,15 +82,16 @@ impl Watcher {
         Some(self.state.as_mut()?.reconcile())
     }
 
-    async fn look_until_still(&mut self, deadline: Instant) -> Option<Refreshed> {
+    async fn look_until_still(&mut self) -> Option<Refreshed> {
+        let deadline = Instant::now() + QUIET_MAX;
         let mut all = Refreshed::default();
         for _ in 0..LOOKS_MAX {
-            self.until_whole(deadline).await;
-            let dirty = self.batch.take();
-            let refreshed = self.refresh(dirty).await?;
+            self.until_due(deadline).await;
+            let dirty = Arc::new(self.batch.take(Instant::now()));
+            let refreshed = self.refresh(Arc::clone(&dirty)).await?;
             all.suspicious.extend(refreshed.suspicious);
             self.drain();
-            if self.batch.is_empty() {
+            if self.batch.is_still(&dirty) {
                 break;
             }
         }
@@ -103,7 +101,7 @@ impl Watcher {
     }
 
     /// Reads files on a thread that may block.
-    async fn refresh(&mut self, dirty: Dirty) -> Option<Refreshed> {
+    async fn refresh(&mut self, dirty: Arc<Dirty>) -> Option<Refreshed> {
         let mut state = self.state.take()?;
         let work = task::spawn_blocking(move || {
             let refreshed = state.refresh(&dirty);
@@ -120,38 +118,27 @@ impl Watcher {
         }
     }
 
-    /// Waits until something happens.
+    /// Waits until there is something to look at: until what has happened is whole, and but for files that are open not
+    /// beyond `deadline`.
     ///
     /// May be cancelled without loss.
-    async fn first(&mut self) {
-        while self.batch.is_empty() {
-            self.events.wait().await;
+    async fn until_due(&mut self, deadline: Instant) {
+        loop {
             self.drain();
-        }
-    }
-
-    /// Waits until nothing more happens for as long as what has happened needs, but not beyond `deadline`.
-    async fn until_whole(&mut self, deadline: Instant) {
-        while let Some(last) = self.last {
-            let rested = (last + self.batch.rest()).min(deadline);
-            if rested <= Instant::now() || time::timeout_at(rested, self.events.wait()).await.is_err() {
-                break;
+            let now = Instant::now();
+            match self.batch.due(now, deadline) {
+                Some(due) if due <= now => return,
+                // When it has passed, and when something more has happened.
+                Some(due) => drop(time::timeout_at(due, self.events.wait()).await),
+                None => self.events.wait().await,
             }
-            self.drain();
         }
     }
 
     /// Takes in all that has happened until now.
     fn drain(&mut self) {
-        let Some(state) = &mut self.state else { return };
-        let begins = self.batch.is_empty();
-        if !state.hear(&mut self.events, &mut self.batch) {
-            return;
-        }
-        let now = Instant::now();
-        let before = self.last.replace(now);
-        if begins {
-            self.batch.follows = before.is_some_and(|before| now.duration_since(before) < QUIET);
+        if let Some(state) = &mut self.state {
+            state.hear(&mut self.events, &mut self.batch, Instant::now());
         }
     }
 }

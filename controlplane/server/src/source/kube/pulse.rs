@@ -62,7 +62,7 @@ impl Pulse {
         if vital.seen.load(Ordering::Relaxed) {
             tracing::warn!(resource = plural, reason, "the watch fails; what was seen last stays in force");
         } else {
-            tracing::warn!(resource = plural, reason, "the watch fails; nothing is served before it works");
+            tracing::warn!(resource = plural, reason, "the watch fails; none of these objects is in force yet");
         }
     }
 

@@ -88,14 +88,14 @@ impl Waiting {
 
 /// The Pods that take new requests. One that is going away may be gone before the slice says so.
 fn needed(slice: &Object<EndpointSlice>) -> impl Iterator<Item = ObjectId> {
-    slice.spec.endpoints.iter().filter(|endpoint| is_open(endpoint)).filter_map(pod)
+    slice.spec.endpoints.iter().filter(|endpoint| is_open(endpoint)).filter_map(|endpoint| pod(slice, endpoint))
 }
 
 /// The slice without the endpoints of Pods that are waited for: what it does not name any more must go at once. `None`
 /// when nothing would be left to take requests; then what it said before is better.
 fn part(slice: &Object<EndpointSlice>, awaited: &BTreeSet<ObjectId>) -> Option<Box<Object<EndpointSlice>>> {
     let mut part = Box::new(slice.clone());
-    part.spec.endpoints.retain(|endpoint| !pod(endpoint).is_some_and(|pod| awaited.contains(&pod)));
+    part.spec.endpoints.retain(|endpoint| !pod(slice, endpoint).is_some_and(|pod| awaited.contains(&pod)));
     part.spec.endpoints.iter().any(is_open).then_some(part)
 }
 
@@ -103,9 +103,8 @@ fn is_open(endpoint: &SliceEndpoint) -> bool {
     endpoint.ready && !endpoint.terminating
 }
 
-fn pod(endpoint: &SliceEndpoint) -> Option<ObjectId> {
-    let (namespace, name) = endpoint.pod.as_ref()?;
-    Some(ObjectId::new(Kind::Pod, namespace.clone(), name))
+fn pod(slice: &Object<EndpointSlice>, endpoint: &SliceEndpoint) -> Option<ObjectId> {
+    Some(ObjectId::new(Kind::Pod, slice.id.namespace.clone(), endpoint.pod.as_ref()?))
 }
 
 fn overdue(slice: &ObjectId, pod: &ObjectId) -> Problem {

@@ -1,6 +1,23 @@
 //! Trees from and to JSON.
 
-use super::{Entry, Node, Position, Value};
+use serde::de::IgnoredAny;
+
+use super::{Entry, Node, Position, SyntaxError, Value};
+
+/// Why a text is not JSON, if it is not.
+#[must_use]
+pub(in crate::source) fn json_error(text: &str) -> Option<SyntaxError> {
+    let error = serde_json::from_str::<IgnoredAny>(text).err()?;
+    let number = |number: usize| u32::try_from(number.max(1)).unwrap_or(u32::MAX);
+    let said = error.to_string();
+    let reason = said.split_once(" at line ").map_or(said.as_str(), |(reason, _)| reason);
+    Some(SyntaxError {
+        position: Position { line: number(error.line()), column: number(error.column()) },
+        reason: format!("the text is not JSON: {reason}"),
+        remedy: "look at the quotes, commas and brackets here and before",
+        limit: false,
+    })
+}
 
 /// Where everything stands that comes from JSON which nobody wrote into a file.
 const NOWHERE: Position = Position { line: 1, column: 1 };

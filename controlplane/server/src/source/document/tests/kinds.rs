@@ -177,6 +177,25 @@ fn services_of_kubernetes() {
 }
 
 #[test]
+fn a_slice_names_pods_of_its_own_namespace_only() {
+    let of = |reference: &str| {
+        let reading = reading(&format!(
+            "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {{name: a, namespace: here, labels: {{kubernetes.io/service-name: web}}}}\n\
+             addressType: IPv4\nports: [{{port: 80}}]\nendpoints: [{{addresses: [10.0.0.1], targetRef: {{kind: Pod, name: web-1{reference}}}}}]\n"
+        ));
+        let Some(Declared::Endpoints(slice)) = &reading.items[0].content else { panic!("{:?}", reading.problems) };
+        let problems: Vec<_> = reading.problems.iter().map(ToString::to_string).collect();
+        (slice.spec.endpoints[0].pod.clone(), problems.join("\n"))
+    };
+    assert_eq!(of(""), (Some("web-1".to_owned()), String::new()));
+    assert_eq!(of(", namespace: here"), (Some("web-1".to_owned()), String::new()));
+    let (pod, problem) = of(", namespace: there");
+    assert_eq!(pod, None);
+    assert!(problem.starts_with("warning: EndpointSlice here/a: endpoints[0].targetRef.namespace: "), "{problem}");
+    assert!(problem.contains("(name a Pod of namespace here)"), "{problem}");
+}
+
+#[test]
 fn endpoint_slices_pods_and_nodes() {
     let slice = "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: a, labels: {kubernetes.io/service-name: web}}\n\
         addressType: IPv4\nports: [{name: http, port: 80, protocol: TCP}]\nendpoints:\n- addresses: [10.0.0.1]\n  \
@@ -189,7 +208,7 @@ fn endpoint_slices_pods_and_nodes() {
     assert!(
         !object.spec.endpoints[1].ready && object.spec.endpoints[1].serving && object.spec.endpoints[1].terminating
     );
-    assert_eq!(object.spec.endpoints[0].pod.as_ref().unwrap().1, "web-1");
+    assert_eq!(object.spec.endpoints[0].pod.as_deref(), Some("web-1"));
     let pod = spec!(
         Pod,
         "apiVersion: v1\nkind: Pod\nmetadata:\n  name: web-1\n  annotations: {sidecar.istio.io/inject: 'true', other: x}\n\

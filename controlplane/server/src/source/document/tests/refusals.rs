@@ -419,3 +419,32 @@ fn a_text_that_may_be_cut_short_takes_nothing_away() {
     assert!(reading(&broken).unreadable);
     assert!(!reading(&format!("{broken}---\n{SERVICE}")).unreadable);
 }
+
+#[test]
+fn a_port_is_repeated_as_it_was_written() {
+    let of = |ports: &str| {
+        problems(&format!("apiVersion: v1\nkind: Service\nmetadata: {{name: a}}\nspec: {{ports: [{ports}]}}\n"))
+    };
+    for (ports, said) in [
+        ("{port: -1}", "-1 is not a port"),
+        ("{port: 80, targetPort: -7}", "-7 is not a port"),
+        ("{port: 0}", "0 is not a port"),
+    ] {
+        let problems = of(ports);
+        assert!(problems.iter().any(|problem| problem.contains(said)), "{ports}: {problems:?}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_json_is_said_in_its_words() {
+    let text = "{\"apiVersion\": \"v1\",\n \"kind\" \"Service\"}";
+    let reading = read(text, &Arc::from("a.JSON"), &Settings::default());
+    let said = reading.problems[0].to_string();
+    assert!(
+        said.starts_with("error: the text is not JSON: expected `:` (look at the quotes, commas and brackets"),
+        "{said}"
+    );
+    assert!(said.ends_with("[a.JSON:2:9]"), "{said}");
+    assert!(!said.contains("YAML") && reading.unreadable, "{said}");
+    assert!(problems(text)[0].contains("not YAML"));
+}

@@ -178,3 +178,34 @@ fn every_problem_ends_as_one_short_line() {
         }
     }
 }
+
+#[test]
+fn a_text_that_is_cut_anywhere_in_its_last_object_is_not_taken_for_whole() {
+    let last = [
+        "apiVersion: v1\nkind: Service\nmetadata:\n  name: reviews\nspec:\n  ports:\n  - port: 80\n",
+        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  name: reviews\nspec:\n  hosts:\n  - a\n",
+        "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata:\n  name: reviews\nspec:\n  host: a\n",
+        "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Service\n  metadata:\n    name: reviews\n  spec:\n    ports:\n    - port: 80\n",
+    ];
+    for last in last {
+        let whole = format!("{OBJECTS}---\n{last}");
+        let declared = |text: &str| {
+            let reading = reading(text);
+            (reading.items.into_iter().map(|item| item.id).collect::<Vec<_>>(), reading.unreadable)
+        };
+        let (ids, unreadable) = declared(&whole);
+        assert!(ids.len() == 5 && !unreadable, "{ids:?}");
+        for end in whole.len() - last.len() + 1..whole.len() {
+            let text = &whole[..end];
+            let (found, unreadable) = declared(text);
+            assert!(found == ids || unreadable, "cut after {:?}", &text[whole.len() - last.len()..]);
+        }
+    }
+}
+
+#[test]
+fn a_kind_that_is_not_known_keeps_nothing_in_force_where_a_text_is_whole() {
+    let whole = "apiVersion: cert-manager.io/v1\nkind: Certificate\nmetadata: {name: web}\nspec: {secretName: web}\n";
+    assert!(!reading(whole).unreadable);
+    assert!(!reading("apiVersion: v1\nkind: Namespace\nmetadata: {name: web}\n").unreadable);
+}

@@ -138,15 +138,19 @@ async fn what_happens_while_files_are_read_is_told_at_once() {
     let mut state = State::new(vec![directory.path().to_owned()], Settings::default(), watched);
     state.refresh(&Dirty { extent: Extent::Tree, ..Dirty::default() });
     let mut batch = Batch::default();
-    assert!(!state.hear(&mut events, &mut batch));
+    let now = tokio::time::Instant::now();
+    state.hear(&mut events, &mut batch, now);
+    assert_eq!(batch.due(now, now), None);
     replace(&directory, "second.yaml", &service("second", 80));
-    assert!(state.hear(&mut events, &mut batch));
-    let dirty = batch.take();
+    state.hear(&mut events, &mut batch, now);
+    let dirty = batch.take(now);
+    assert!(batch.is_still(&dirty));
     // Between the look at what is dirty and the end of reading: a state of the second that never was with that of the first.
     replace(&directory, "first.yaml", &service("first", 81));
     replace(&directory, "second.yaml", &service("second", 81));
     state.refresh(&dirty);
-    assert!(state.hear(&mut events, &mut batch));
+    state.hear(&mut events, &mut batch, now);
+    assert!(!batch.is_still(&dirty));
     let names = ["first.yaml", "second.yaml"].map(|name| directory.path().join(name));
-    assert_eq!(batch.take().files, names.into());
+    assert_eq!(batch.take(now).files, names.into());
 }

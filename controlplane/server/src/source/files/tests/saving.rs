@@ -93,6 +93,48 @@ async fn a_file_that_is_open_is_waited_for() {
 }
 
 #[tokio::test]
+async fn nobody_waits_for_a_file_that_is_open() {
+    let (directory, mut watch) = watching(&[("a.yaml", service("a", 80)), ("b.yaml", service("b", 80))]).await;
+    let mut file = fs::File::create(directory.path().join("a.yaml")).unwrap();
+    file.write_all(service("c", 80).as_bytes()).unwrap();
+    replace(&directory, "b.yaml", &service("b", 81));
+    assert_eq!(shown(&next(&mut watch).await), ["set Service default/b"]);
+    file.write_all(format!("---\n{}", service("a", 81)).as_bytes()).unwrap();
+    drop(file);
+    assert_eq!(shown(&next(&mut watch).await), ["set Service default/a", "set Service default/c"]);
+}
+
+#[tokio::test]
+async fn a_file_that_is_open_is_waited_for_while_others_never_rest() {
+    let (directory, mut watch) = watching(&[("a.yaml", service("a", 80)), ("b.yaml", service("b", 80))]).await;
+    let writer = tokio::task::spawn_blocking(move || {
+        let mut ports = (81..60_000).cycle();
+        let mut edit = |times: u32| {
+            for port in ports.by_ref().take(times as usize) {
+                replace(&directory, "b.yaml", &service("b", port));
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        };
+        for port in 81..86 {
+            let mut file = fs::File::create(directory.path().join("a.yaml")).unwrap();
+            file.write_all(service("c", port).as_bytes()).unwrap();
+            edit(20);
+            file.write_all(format!("---\n{}", service("a", port)).as_bytes()).unwrap();
+            drop(file);
+            edit(3);
+        }
+        replace(&directory, "last.yaml", &service("last", 80));
+        directory
+    });
+    let mut seen = Vec::new();
+    while !seen.contains(&"set Service default/last".to_owned()) {
+        seen.extend(shown(&next(&mut watch).await));
+    }
+    assert!(!seen.contains(&"remove Service default/a".to_owned()), "{seen:?}");
+    drop(writer.await.unwrap());
+}
+
+#[tokio::test]
 async fn every_way_of_saving_is_one_change() {
     let (directory, mut watch) = watching(&[("a.yaml", service("a", 80))]).await;
     let path = |name: &str| directory.path().join(name);
