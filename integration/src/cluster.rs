@@ -3,12 +3,14 @@
 pub mod api_server;
 mod command;
 mod etcd;
+pub mod gateway;
 pub mod image;
 pub mod isolate;
 pub mod keeper;
 pub mod kubeconfig;
 pub mod node;
 pub mod pki;
+pub mod second;
 pub mod standing;
 
 use std::{path::Path, process::Command, time::Duration};
@@ -19,9 +21,11 @@ use k8s_openapi::api::{apps::v1::Deployment, core::v1};
 use kube::{Api, Client};
 
 pub use api_server::ApiServer;
+pub use gateway::Gateway;
 use image::Image;
 use keeper::Keeper;
 pub use node::Node;
+pub use second::Second;
 
 use crate::{
     outside::{self, Program},
@@ -61,7 +65,7 @@ impl Cluster {
         let keeper = Keeper::around()?;
         let images = keeper.directory().join("images.tar");
         image::write(&images, &images_of_every_node().await?)?;
-        let server = ApiServer::start_at(node::BRIDGE_IP.into(), Loopback::claim()?, Keeper::around()?);
+        let server = ApiServer::start_at(node::BRIDGE_IP.into(), Loopback::claim()?, Keeper::around()?, None);
         let prepared = try_join_all((1..=nodes).map(|number| Node::prepare(&keeper, number, &images)));
         let (server, nodes) = tokio::try_join!(server, prepared)?;
         let controllers = start_controllers(&server)?;

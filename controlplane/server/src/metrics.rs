@@ -55,6 +55,7 @@ pub struct Metrics {
     unserved_types: Counter,
     watch_answers: Family<Label, Gauge>,
     watch_failures: Family<Label, Counter>,
+    watch_failing: Family<Label, Gauge>,
     validation_passed: Family<Label, Tally>,
     validation_failed: Family<Label, Tally>,
     validation_http_error: Family<Label, Tally>,
@@ -141,6 +142,11 @@ impl Metrics {
                 &mut r,
                 "mainsheet_watch_failures",
                 "Lists and watches of the API server that failed",
+            ),
+            watch_failing: family(
+                &mut r,
+                "mainsheet_watch_failing",
+                "1 while the list or watch of a resource fails and what was seen last stays in force, else 0",
             ),
             validation_passed: family(&mut r, "galley_validation_passed", "Objects that the webhook let pass"),
             validation_failed: family(&mut r, "galley_validation_failed", "Objects that the webhook refused"),
@@ -285,16 +291,19 @@ impl Metrics {
     pub fn watch_answered(&self, resource: &'static str, at: SystemTime) {
         let seconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         self.watch_answers.get_or_create(&[("resource", resource)]).set(i64::try_from(seconds).unwrap_or(i64::MAX));
+        self.watch_failing.get_or_create(&[("resource", resource)]).set(0);
     }
 
     /// Counts a list or watch that failed.
     pub fn watch_failed(&self, resource: &'static str) {
         self.watch_failures.get_or_create(&[("resource", resource)]).inc();
+        self.watch_failing.get_or_create(&[("resource", resource)]).set(1);
     }
 
-    /// Forgets when a resource was heard of that is not watched any more.
+    /// Forgets whether and when a resource was heard of that is not watched any more.
     pub fn watch_stopped(&self, resource: &'static str) {
         self.watch_answers.remove(&[("resource", resource)]);
+        self.watch_failing.remove(&[("resource", resource)]);
     }
 
     /// Counts an object of a resource (`virtualservices`) that the webhook let pass or refused.

@@ -174,6 +174,9 @@ async fn a_slice_waits_for_its_pod() -> Result<()> {
     world.apply(pod("web-2", "v2")).await?;
     let both = ["10.1.0.1:8080 v1", "10.1.0.2:8080 v2"];
     world.until("both endpoints, with their labels", |held| held.endpoints("web") == both).await?;
+    // What the slice does not name any more does not wait for what it names in addition.
+    world.apply(slice("web", &[("10.1.0.2", "web-2"), ("10.1.0.4", "late")])).await?;
+    world.until("the endpoint to go at once", |held| held.endpoints("web") == ["10.1.0.2:8080 v2"]).await?;
     // A Pod that never comes is not waited for longer than it takes.
     world.apply(slice("web", &[("10.1.0.3", "ghost")])).await?;
     world.until("the endpoint without a Pod", |held| held.endpoints("web") == ["10.1.0.3:8080 -"]).await?;

@@ -13,7 +13,7 @@ use integration::{
 };
 use kube::{
     Api, Client,
-    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams},
+    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -34,11 +34,20 @@ pub(crate) struct World {
 impl World {
     /// An API server, and a control plane that is not started yet; `None` when the test `name` is skipped.
     pub(crate) async fn prepare(name: &str, more: &[Program]) -> Result<Option<Self>> {
+        Self::prepare_on(name, more, ApiServer::start()).await
+    }
+
+    /// The same, with an API server that is started in another way.
+    pub(crate) async fn prepare_on(
+        name: &str,
+        more: &[Program],
+        server: impl Future<Output = Result<ApiServer>>,
+    ) -> Result<Option<Self>> {
         let needed = [&[Program::Etcd, Program::KubeApiServer, Program::ControlPlane], more].concat();
         if !outside::all_present(name, &needed)? {
             return Ok(None);
         }
-        let server = ApiServer::start().await?;
+        let server = server.await?;
         let directory = tempfile::Builder::new().prefix("mainsheet-").tempdir()?;
         let home = Loopback::claim()?;
         let control_plane = control_plane(server.kubeconfig(), &home, directory.path());
@@ -86,6 +95,13 @@ impl World {
     pub(crate) async fn try_to_apply(&self, object: &Value) -> Result<()> {
         let (api, name) = self.api(object)?;
         api.patch(&name, &PatchParams::apply("tests").force(), &Patch::Apply(object)).await?;
+        Ok(())
+    }
+
+    /// Makes an object that is not there; tried once.
+    pub(crate) async fn create(&self, object: &Value) -> Result<()> {
+        let (api, _) = self.api(object)?;
+        api.create(&PostParams::default(), &serde_json::from_value(object.clone())?).await?;
         Ok(())
     }
 

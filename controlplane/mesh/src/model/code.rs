@@ -47,6 +47,8 @@ codes! {
         "Everything that an author can make grow has a limit: nesting, the number of values in a document, rules, matches, subsets, ports, the length of strings and patterns."
     DIRECTORY_TOO_DEEP "MS0108" Error "the directory is nested too deeply"
         "Nothing in directories below the limit is read. Move the files up."
+    UNREADABLE_OBJECT "MS0109" Error "the object cannot be read"
+        "The API server holds it in a form that is no object of its kind, or nests too deep. Its last good form stays in force; no other object is affected."
     TOO_MANY_OBJECTS "MS0110" Error "there are too many objects of a kind"
         "The object came when there were as many of its kind as the control plane holds. It is left out until some are removed and it is changed, or the control plane starts anew."
 

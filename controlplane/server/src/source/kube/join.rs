@@ -19,6 +19,7 @@ pub(super) async fn run(
     standings: watch::Sender<Standings>,
 ) {
     let mut batch = Vec::new();
+    let mut is_first = true;
     loop {
         tokio::select! {
             () = updates.closed() => return,
@@ -31,10 +32,13 @@ pub(super) async fn run(
         if let Some(changed) = state.standings() {
             standings.send_replace(changed);
         }
-        if let Some(update) = state.update(Instant::now())
-            && updates.send(update).await.is_err()
-        {
-            return;
+        if let Some(update) = state.update(Instant::now()) {
+            if std::mem::take(&mut is_first) {
+                tracing::info!(objects = update.changes.len(), "every resource was listed");
+            }
+            if updates.send(update).await.is_err() {
+                return;
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Objects of Kubernetes itself are typed: the API server has held them against its own schema, which may be newer than
 //! ours, and fields that we do not know do no harm. Objects of Istio are read as those from files are.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use k8s_openapi::{
     api::{
@@ -16,10 +16,10 @@ use kube::{
     api::{ApiResource, DynamicObject},
     core::PartialObjectMeta,
 };
-use mesh::model::{self, Config, Kind, Object, ObjectId};
+use mesh::model::{self, Config, Kind, Object, ObjectId, Problem, code};
 use serde_json::Value as Json;
 
-use super::events::Watched;
+use super::arrived::{Unreadable, Watched};
 use crate::source::{
     Settings,
     convert::{Conversion, Metadata},
@@ -43,6 +43,14 @@ impl Key {
     pub(super) fn of(meta: &ObjectMeta) -> Self {
         let text = |text: &Option<String>| text.as_deref().unwrap_or_default().into();
         Self { namespace: text(&meta.namespace), name: text(&meta.name) }
+    }
+}
+
+impl fmt::Display for Key {
+    /// As in [`ObjectId`]: `NAMESPACE/NAME`, or the name alone.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { namespace, name } = self;
+        if namespace.is_empty() { f.write_str(name) } else { write!(f, "{namespace}/{name}") }
     }
 }
 
@@ -108,6 +116,22 @@ impl Seen {
         let title = id.to_string();
         reading.problems.extend(findings.into_list().into_iter().map(|finding| finding.into_problem(&title, None)));
         Self { key, version, reading, standing: None }
+    }
+
+    /// An object of this kind that cannot be read: its last good form stays in force.
+    pub(super) fn unreadable(kind: &str, Unreadable { meta, reason }: Unreadable) -> Self {
+        let key = Key::of(&meta);
+        let problem = Problem {
+            severity: code::UNREADABLE_OBJECT.severity,
+            code: code::UNREADABLE_OBJECT.id,
+            object: format!("{kind} {key}"),
+            field: String::new(),
+            location: None,
+            reason,
+            remedy: "look at what the API server gives for it, and apply it anew".into(),
+        };
+        let reading = Reading { items: Vec::new(), problems: vec![problem.in_one_line()], unreadable: true };
+        Self { key, version: meta.resource_version.unwrap_or_default(), reading, standing: None }
     }
 
     /// An object that is read as those from files are.
