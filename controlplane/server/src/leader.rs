@@ -161,6 +161,9 @@ impl Desk {
     fn written(&self, mut lease: Lease, transitions: i32, now: Timestamp) -> Lease {
         lease.metadata =
             ObjectMeta { name: Some(LEASE.into()), namespace: Some(self.election.namespace.clone()), ..lease.metadata };
+        // By which it is known as ours when the control plane is removed.
+        let labels = lease.metadata.labels.get_or_insert_default();
+        labels.insert("app.kubernetes.io/part-of".into(), "mainsheet".into());
         let spec = lease.spec.get_or_insert_default();
         spec.holder_identity = Some(self.election.identity.clone());
         spec.lease_duration_seconds = i32::try_from(LEASE_DURATION.as_secs()).ok();

@@ -132,8 +132,8 @@ const HOUSES: [House; 3] = [
             Room { name: "source", may_name: &["mesh::model"] },
             // The definitions are made from the very types and rules that files are held against.
             Room { name: "crds", may_name: &["crate::source::istio", "crate::source::schema::EXCLUSIVE"] },
-            // Knows the objects of an installation alone, nothing of a mesh; and which Secret the control plane makes besides.
-            Room { name: "install", may_name: &["crate::webhook::SECRET"] },
+            // Knows the objects of an installation alone, nothing of a mesh; and what the control plane makes besides.
+            Room { name: "install", may_name: &["crate::webhook::SECRET", "crate::leader::LEASE"] },
             // It counts what was compiled, type by type.
             Room { name: "dispatch", may_name: &["mesh", "proto::ResourceType"] },
             Room {
