@@ -22,8 +22,8 @@ demo: envoy ## Bookinfo on six real Envoys; ARGS=--tour walks the scenarios
 	@cargo build --workspace --bins
 	@$(TARGET)/debug/demo $(ARGS)
 
-test: envoy python kube packages ## every check and every test, with real Envoys and a real Kubernetes
-	@python3 $(TOOLS)/test.py $(TARGET)/test-counts
+test: envoy python packages ## every check and every test, with real Envoys and a real Kubernetes
+	@python3 $(TOOLS)/test.py $(TARGET)
 
 soak: envoy ## steady load during edits and restarts, for long; ARGS are passed on
 	@cargo build --workspace --bins

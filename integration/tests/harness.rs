@@ -17,12 +17,12 @@ use integration::{
 /// `test.py` with five programs, two at a time, each of which starts a process in a group of its own as tests do.
 const PROGRAMS: &str = "
 import sys
-sys.path.insert(0, sys.argv.pop())
+sys.path.insert(0, sys.argv[1])
 import test
 begin = 'import os, signal, subprocess; signal.signal(signal.SIGINT, signal.SIG_DFL)'
 start = 'child = subprocess.Popen([\"sleep\", \"1000\"], preexec_fn=os.setpgrp)'
 program = f'{begin}; {start}; print(\"kept\", child.pid, flush=True); child.wait()'
-def side_by_side(run):
+def side_by_side(run, target):
     with test.concurrent.futures.ThreadPoolExecutor(test.SIDE_BY_SIDE) as pool:
         list(pool.map(lambda _: run.command(sys.executable, '-c', program), range(5)))
 test.test = side_by_side
