@@ -44,6 +44,8 @@ use crate::{
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 /// A look is followed by a pause this many times as long, so that looking never takes more than a twentieth of a core.
 const LOOK_PAUSE_RATIO: u32 = 20;
+/// Pause between two lines of the log about status that cannot be written.
+const COMPLAINT_PAUSE: Duration = Duration::from_secs(30);
 /// Writes under way at once.
 const IN_FLIGHT_MAX: usize = 8;
 
@@ -122,7 +124,7 @@ async fn lead(sources: Sources, term: &Term, desk: events::Desk) {
     let mut looking: JoinSet<(Looker, HashMap<Arc<str>, Wanted>, Duration)> = JoinSet::new();
     let mut writing: JoinSet<Ended> = JoinSet::new();
     let mut ledger = Ledger::new(Instant::now());
-    let mut complaint = String::new();
+    let mut complained = None;
     let (mut is_stale, mut next_look) = (true, Instant::now());
     loop {
         let next_write = (writing.len() < IN_FLIGHT_MAX).then(|| ledger.next(Instant::now())).flatten();
@@ -152,7 +154,7 @@ async fn lead(sources: Sources, term: &Term, desk: events::Desk) {
             }
             Some(written) = writing.join_next() => {
                 let Ok((title, wanted, outcome)) = written else { return };
-                note(&title, &outcome, &metrics, &mut complaint);
+                note(&title, &outcome, &metrics, &mut complained);
                 ledger.done(&title, wanted, &outcome, Instant::now());
                 is_stale = true;
             }
@@ -181,8 +183,8 @@ async fn lead(sources: Sources, term: &Term, desk: events::Desk) {
     }
 }
 
-/// Counts a write, and says what keeps objects from being written, once each.
-fn note(title: &str, outcome: &Outcome, metrics: &Metrics, complaint: &mut String) {
+/// Counts a write, and says what keeps objects from being written, as often as a person can follow.
+fn note(title: &str, outcome: &Outcome, metrics: &Metrics, complained: &mut Option<Instant>) {
     let (result, reason) = match outcome {
         Outcome::Written => ("written", None),
         Outcome::Conflict => ("conflict", None),
@@ -192,11 +194,9 @@ fn note(title: &str, outcome: &Outcome, metrics: &Metrics, complaint: &mut Strin
         Outcome::Fenced => ("fenced", None),
     };
     metrics.status_written(result);
-    match reason {
-        Some(reason) if reason != complaint => {
-            tracing::warn!(object = title, reason, "the status of an object cannot be written; it is tried again");
-            complaint.clone_from(reason);
-        }
-        Some(_) | None => {}
+    let Some(reason) = reason else { return };
+    if complained.is_none_or(|since| since.elapsed() >= COMPLAINT_PAUSE) {
+        tracing::warn!(object = title, reason, "the status of an object cannot be written; it is tried again");
+        *complained = Some(Instant::now());
     }
 }

@@ -116,6 +116,11 @@ impl Desk {
                 // Somebody was faster; the next look shows who.
                 self.candidate.forget();
             }
+            Ok(Err(kube::Error::Api(status))) if status.code == 404 && self.tenure.is_some() => {
+                // Anybody may make it anew at once, and lead.
+                self.candidate.forget();
+                self.resign("it was deleted");
+            }
             Ok(Err(error)) => self.failed(&error),
             Err(_) => self.failed(&format_args!("no answer within {REQUEST_TIMEOUT:?}")),
         }

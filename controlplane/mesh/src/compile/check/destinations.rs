@@ -58,7 +58,7 @@ impl Checker<'_> {
         let host_field = format!("{field}.host");
         let services: Vec<&Service> = self.mesh.declarations(host).map(|declared| &declared.service).collect();
         if services.is_empty() {
-            let missing = self.missing(host);
+            let missing = self.missing(host, &object.id.namespace);
             let code = missing.code(code::UNKNOWN_HOST);
             return self.say(code, object, &host_field, missing.reason(host), missing.remedy);
         }

@@ -1,7 +1,11 @@
 //! Which host was probably meant by one that nobody declares.
 
 use super::Checker;
-use crate::model::{Hostname, Namespace, code, code::Code, service::Registry};
+use crate::model::{
+    Hostname, Namespace, code,
+    code::Code,
+    service::{Registry, Service},
+};
 
 /// Why a host names nothing.
 pub(super) struct Missing {
@@ -37,28 +41,30 @@ impl Checker<'_> {
     }
 
     /// Looks for what was meant by a host that is not declared.
-    pub(super) fn missing(&mut self, host: &Hostname) -> Missing {
+    pub(super) fn missing(&mut self, host: &Hostname, namespace: &Namespace) -> Missing {
         let domain = &self.mesh.config().spec.domain;
         let full = format!("{}.svc.{domain}", host.as_str().strip_suffix(".svc").unwrap_or(host.as_str()));
         if let Ok(full) = Hostname::parse(&full)
-            && self.mesh.declarations(&full).next().is_some()
+            && self.is_visible(&full, namespace)
         {
             return Missing { half: true, remedy: format!("did you mean {full}?") };
         }
         let guess = self.guesses_left.checked_sub(1);
         self.guesses_left = guess.unwrap_or_default();
-        let remedy = match guess.and_then(|_| self.similar(host)) {
+        let remedy = match guess.and_then(|_| self.similar(host, namespace)) {
             Some(similar) => format!("did you mean {similar}?"),
             None => "declare it, or name one that is declared".into(),
         };
         Missing { half: false, remedy }
     }
 
-    /// The same Service of another namespace, or a host that is spelt almost so.
-    fn similar(&self, host: &Hostname) -> Option<&Hostname> {
+    /// The same Service of another namespace, or a host that is spelt almost so. What `namespace` may not see is not named.
+    fn similar(&self, host: &Hostname, namespace: &Namespace) -> Option<&Hostname> {
         let (name, _) = host.as_str().split_once('.')?;
         let hosts = || self.mesh.services().map(|service| &service.service);
-        let elsewhere = hosts().find(|service| service.registry == Registry::Kubernetes && service.name == name);
+        let is_visible = |service: &&Service| self.is_visible(&service.hostname, namespace);
+        let is_same = |service: &&Service| service.registry == Registry::Kubernetes && service.name == name;
+        let elsewhere = hosts().filter(is_same).find(is_visible);
         if let Some(elsewhere) = elsewhere {
             return Some(&elsewhere.hostname);
         }
@@ -66,7 +72,7 @@ impl Checker<'_> {
         hosts()
             .filter(|service| service.hostname.as_str().len().abs_diff(len) <= 2)
             .map(|service| (strsim::damerau_levenshtein(service.hostname.as_str(), host.as_str()), &service.hostname))
-            .filter(|(distance, _)| *distance <= 2)
+            .filter(|(distance, similar)| *distance <= 2 && self.is_visible(similar, namespace))
             .min()
             .map(|(_, similar)| similar)
     }

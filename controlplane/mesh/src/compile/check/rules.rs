@@ -32,7 +32,7 @@ impl Checker<'_> {
     fn destination_rule(&mut self, rule: &Object<DestinationRule>) {
         let host = &rule.spec.host;
         if !self.is_declared(host) {
-            let missing = self.missing(host);
+            let missing = self.missing(host, &rule.id.namespace);
             let code = missing.code(code::UNKNOWN_RULE_HOST);
             return self.say(code, rule, "spec.host", missing.reason(host), missing.remedy);
         }

@@ -48,7 +48,7 @@ impl Checker<'_> {
             if !object.spec.in_mesh() || self.is_declared(host) {
                 continue;
             }
-            let missing = self.missing(host);
+            let missing = self.missing(host, &object.id.namespace);
             let code = missing.code(code::UNKNOWN_ROUTE_HOST);
             self.say(code, object, &format!("spec.hosts[{place}]"), missing.reason(host), missing.remedy);
         }
