@@ -74,7 +74,7 @@ codes! {
     KIND_NOT_IN_FORCE "MS0302" Warning "the kind is not in force yet"
         "Objects of this kind are known and accepted, but Mainsheet does not act on them yet."
     SECURITY_NOT_IN_FORCE "MS0303" Warning "a security rule is not enforced yet"
-        "Objects of this kind are known and accepted, but what they demand is NOT enforced yet. Do not rely on them."
+        "The object or field is known and accepted, but what it demands is NOT enforced yet, or not everywhere. Do not rely on it."
     PLAIN_KIND "MS0304" Info "the kind has no part in the mesh"
         "A Kubernetes kind that Mainsheet does not need to read."
     DEPRECATED "MS0305" Info "the field is deprecated"
@@ -143,6 +143,8 @@ codes! {
         "The endpoint takes requests, but has no labels and no identity: it belongs to no subset, and is spoken to in plain text."
     FOREIGN_POD "MS0520" Warning "the EndpointSlice names a Pod of another namespace"
         "Whoever may write slices in one namespace would give their endpoints the identity and labels of another's Pod. The endpoint takes requests, but has neither."
+    AUTHENTICATION_NOT_APPLIED "MS0521" Warning "the PeerAuthentication is not applied"
+        "For each workload, namespace and mesh the oldest counts alone. In the system namespace they are for the whole mesh and select no workloads."
 
     UNREACHABLE_RULE "MS0601" Warning "the rule is never reached"
         "An earlier rule matches every request; the first match wins."

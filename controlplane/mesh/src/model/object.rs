@@ -7,6 +7,7 @@ use super::{
     endpoint::EndpointSlice,
     mesh_config::MeshConfig,
     name::Namespace,
+    peer_authentication::PeerAuthentication,
     service::Service,
     service_entry::{ServiceEntry, WorkloadEntry},
     sidecar::Sidecar,
@@ -30,6 +31,7 @@ pub enum Kind {
     VirtualService,
     DestinationRule,
     Sidecar,
+    PeerAuthentication,
 }
 
 impl Kind {
@@ -49,6 +51,7 @@ impl Kind {
             Self::VirtualService => "VirtualService",
             Self::DestinationRule => "DestinationRule",
             Self::Sidecar => "Sidecar",
+            Self::PeerAuthentication => "PeerAuthentication",
         }
     }
 
@@ -61,6 +64,7 @@ impl Kind {
             Self::ServiceEntry => Some(("networking.istio.io/v1", "service-entry")),
             Self::WorkloadEntry => Some(("networking.istio.io/v1", "workload-entry")),
             Self::Sidecar => Some(("networking.istio.io/v1", "sidecar")),
+            Self::PeerAuthentication => Some(("security.istio.io/v1", "peer-authentication")),
             Self::MeshConfig
             | Self::Namespace
             | Self::Node
@@ -212,6 +216,7 @@ pub enum Config {
     VirtualService(Object<VirtualService>),
     DestinationRule(Object<DestinationRule>),
     Sidecar(Object<Sidecar>),
+    PeerAuthentication(Object<PeerAuthentication>),
 }
 
 impl Config {
@@ -230,6 +235,7 @@ impl Config {
             Self::VirtualService(o) => &o.id,
             Self::DestinationRule(o) => &o.id,
             Self::Sidecar(o) => &o.id,
+            Self::PeerAuthentication(o) => &o.id,
         }
     }
 }

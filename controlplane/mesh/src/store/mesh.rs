@@ -8,7 +8,8 @@ use crate::model::{
     destination_rule::DestinationRule,
     endpoint::{EndpointSlice, Locality},
     mesh_config::MeshConfig,
-    mesh_service::{Endpoints, MeshService},
+    mesh_service::{Endpoints, Identities, MeshService},
+    peer_authentication::PeerAuthentication,
     service::Service,
     service_entry::{ServiceEntry, WorkloadEntry},
     sidecar::Sidecar,
@@ -32,6 +33,7 @@ pub struct Mesh {
     pub(super) virtual_services: Objects<VirtualService>,
     pub(super) destination_rules: Objects<DestinationRule>,
     pub(super) sidecars: Objects<Sidecar>,
+    pub(super) peer_authentications: Objects<PeerAuthentication>,
     pub(super) written: OrdMap<ObjectId, Written>,
     pub(super) services: OrdMap<ServiceKey, ServiceState>,
     pub(super) services_by_namespace: OrdSet<(Namespace, Hostname)>,
@@ -65,11 +67,12 @@ pub struct Written {
     pub generation: Option<i64>,
 }
 
-/// A service and where it answers.
+/// A service, where it answers, and as whom.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ServiceState {
     pub(super) service: Shared<MeshService>,
     pub(super) endpoints: Shared<Endpoints>,
+    pub(super) identities: Shared<Identities>,
 }
 
 impl Default for Mesh {
@@ -88,6 +91,7 @@ impl Default for Mesh {
             virtual_services: Objects::default(),
             destination_rules: Objects::default(),
             sidecars: Objects::default(),
+            peer_authentications: Objects::default(),
             written: OrdMap::new(),
             services: OrdMap::new(),
             services_by_namespace: OrdSet::new(),
@@ -170,6 +174,12 @@ impl Mesh {
         &self.sidecars
     }
 
+    /// PeerAuthentications, as they are declared; see [`Mesh::authentications`] for what holds.
+    #[must_use]
+    pub fn peer_authentications(&self) -> &Objects<PeerAuthentication> {
+        &self.peer_authentications
+    }
+
     /// The DestinationRules by namespace and host.
     #[must_use]
     pub fn rules(&self) -> &Rules {
@@ -199,6 +209,7 @@ impl Mesh {
             .chain(of(&self.virtual_services))
             .chain(of(&self.destination_rules))
             .chain(of(&self.sidecars))
+            .chain(of(&self.peer_authentications))
     }
 
     /// Whether any object that there is was read from a file.
@@ -252,6 +263,12 @@ impl Mesh {
         self.services.get(key).map(|state| &state.endpoints)
     }
 
+    /// Who answers for a service; `None` for a service that is not there.
+    #[must_use]
+    pub fn identities(&self, key: &ServiceKey) -> Option<&Shared<Identities>> {
+        self.services.get(key).map(|state| &state.identities)
+    }
+
     /// Where a node stands; unknown for a node that is not there.
     #[must_use]
     pub fn locality_of_node(&self, node: &str) -> Locality {
@@ -276,6 +293,7 @@ impl Mesh {
             Config::VirtualService(object) => self.write_down_object(object),
             Config::DestinationRule(object) => self.write_down_object(object),
             Config::Sidecar(object) => self.write_down_object(object),
+            Config::PeerAuthentication(object) => self.write_down_object(object),
         }
     }
 

@@ -1,7 +1,10 @@
 //! What became dirty is derived again and compared with what was: equal values keep their memory and touch nothing.
 
 use super::{ServiceKey, Store, Touched, derive::Dirty, endpoints::endpoints, mesh::ServiceState, services::service};
-use crate::model::{Shared, mesh_service::Endpoints};
+use crate::model::{
+    Shared,
+    mesh_service::{Endpoints, Identities},
+};
 
 impl Store {
     /// Brings the derived values up to date.
@@ -34,8 +37,11 @@ impl Store {
                 self.mesh.services_by_namespace.remove(&(key.namespace.clone(), key.host.clone()));
             }
             (Some(made), held) => {
-                let endpoints = held.map_or_else(|| Shared::new(Endpoints::default()), |held| held.endpoints.clone());
-                self.mesh.services.insert(key.clone(), ServiceState { service: Shared::new(made), endpoints });
+                let nowhere = || (Shared::new(Endpoints::default()), Shared::new(Identities::default()));
+                let (endpoints, identities) =
+                    held.map_or_else(nowhere, |held| (held.endpoints.clone(), held.identities.clone()));
+                let state = ServiceState { service: Shared::new(made), endpoints, identities };
+                self.mesh.services.insert(key.clone(), state);
                 self.mesh.services_by_namespace.insert((key.namespace.clone(), key.host.clone()));
             }
         }
@@ -49,7 +55,10 @@ impl Store {
         if made == *held.endpoints {
             return false;
         }
-        let state = ServiceState { service: held.service.clone(), endpoints: Shared::new(made) };
+        // Endpoints come and go all the time, accounts hardly ever: what stays equal makes no cluster anew.
+        let identities = Identities::of(&made);
+        let identities = if identities == *held.identities { held.identities.clone() } else { Shared::new(identities) };
+        let state = ServiceState { service: held.service.clone(), endpoints: Shared::new(made), identities };
         self.mesh.services.insert(key.clone(), state);
         true
     }

@@ -87,7 +87,8 @@ pub(super) fn objects(mesh: &Mesh) -> Value {
         .chain(ids(mesh.workload_entries()))
         .chain(ids(mesh.virtual_services()))
         .chain(ids(mesh.destination_rules()))
-        .chain(ids(mesh.sidecars()));
+        .chain(ids(mesh.sidecars()))
+        .chain(ids(mesh.peer_authentications()));
     all.map(|id| place(mesh, id)).collect()
 }
 
