@@ -60,6 +60,7 @@ pub(crate) fn proxies() -> Vec<ProxyDescription> {
         mode,
         addresses: vec![ip("127.0.0.7")],
         http_proxy_port: None,
+        has_certificates: false,
     };
     let mut gateway = proxy("a", "edge", &[], InterceptionMode::Redirect);
     gateway.kind = ProxyKind::Router;
