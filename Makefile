@@ -12,7 +12,7 @@ export MAINSHEET_REQUIRE_CLUSTER := $(if $(or $(CI),$(and $(filter 0,$(shell id 
 # Of `make cluster`; 0 is the API server alone, which needs no root.
 NODES := 2
 
-.PHONY: help demo test soak bench cluster cluster-down golden envoy python kube packages tools
+.PHONY: help demo test soak bench cluster cluster-shell cluster-down golden envoy python kube packages tools
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -22,8 +22,8 @@ demo: envoy ## Bookinfo on six real Envoys; ARGS=--tour walks the scenarios
 	@cargo build --workspace --bins
 	@$(TARGET)/debug/demo $(ARGS)
 
-test: envoy python kube packages ## every check and every test, with real Envoys and a real Kubernetes
-	@python3 $(TOOLS)/test.py $(TARGET)/test-counts
+test: envoy python packages ## every check and every test, with real Envoys and a real Kubernetes
+	@python3 $(TOOLS)/test.py $(TARGET)
 
 soak: envoy ## steady load during edits and restarts, for long; ARGS are passed on
 	@cargo build --workspace --bins
@@ -34,8 +34,11 @@ bench: tools ## the push path against the raw floor (release build); ARGS are pa
 	@$(TARGET)/release/bench $(ARGS)
 
 cluster: kube packages ## a real Kubernetes in the background, without Docker; NODES=0 is its API server alone
-	@cargo build --package integration --bins
+	@cargo build --workspace --bins
 	@$(TARGET)/debug/cluster --state $(TARGET)/cluster up --nodes $(NODES)
+
+cluster-shell: ## a shell in the network of the nodes of make cluster, where pods can be reached
+	@$(TARGET)/debug/cluster --state $(TARGET)/cluster shell
 
 cluster-down: ## end what make cluster started, and leave nothing
 	@test ! -x $(TARGET)/debug/cluster || $(TARGET)/debug/cluster --state $(TARGET)/cluster down

@@ -24,9 +24,9 @@ pub(crate) struct Args {
     /// Who the proxy is: TYPE~IP~POD.NAMESPACE~NAMESPACE.svc.DOMAIN, TYPE is sidecar or router
     #[arg(long, value_name = "ID", value_parser = NodeId::parse)]
     node_id: NodeId,
-    /// Where the control plane serves xDS: HOST:PORT or unix:/PATH
+    /// Where the control plane serves xDS: HOST:PORT or unix:/PATH; may be repeated, once for each of its replicas
     #[arg(long, value_name = "ADDRESS", default_value = XDS_ADDRESS, value_parser = xds_address)]
-    xds_address: Address,
+    xds_address: Vec<Address>,
     /// Where Envoy's admin interface listens; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = ADMIN_ADDRESS, value_parser = admin_address)]
     admin_address: Address,
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args) -> Result<String, String> {
         grpc::bootstrap(&node, &args.xds_address)?
     } else {
         let protocol = if args.sotw { envoy::Protocol::StateOfTheWorld } else { envoy::Protocol::Delta };
-        envoy::bootstrap(&node, &args.xds_address, &args.admin_address, protocol)
+        envoy::bootstrap(&node, &args.xds_address, &args.admin_address, protocol)?
     };
     serde_json::to_string_pretty(&bootstrap).map_err(|error| format!("the bootstrap cannot be written: {error}"))
 }

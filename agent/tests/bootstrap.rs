@@ -47,6 +47,19 @@ fn a_bootstrap_names_the_node_and_the_control_plane() {
 }
 
 #[test]
+fn every_replica_of_the_control_plane_is_an_endpoint() {
+    let addresses = ["--xds-address", "127.0.0.1:1", "--xds-address", "xds.example:2"];
+    let printed = bootstrap(&addresses);
+    let cluster = &printed["static_resources"]["clusters"][0];
+    let endpoints = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"].as_array().unwrap();
+    let port = |of: &Value| of["endpoint"]["address"]["socket_address"]["port_value"].clone();
+    assert_eq!(endpoints.iter().map(port).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(cluster["type"], "STRICT_DNS");
+    let printed = bootstrap(&["--grpc", "--xds-address", "127.0.0.1:1", "--xds-address", "127.0.0.1:2"]);
+    assert_eq!(printed["xds_servers"][1]["server_uri"], "127.0.0.1:2");
+}
+
+#[test]
 fn a_bootstrap_is_a_message_of_envoys_api() {
     for arguments in [&[][..], &["--sotw", "--xds-address", "unix:/run/xds", "--locality", "r/z/s"]] {
         let printed = bootstrap(arguments);
@@ -72,6 +85,7 @@ fn a_refusal_names_flag_value_and_remedy_and_exits_with_2() {
             &["--admin-address", "0.0.0.0:15000", "127.0.0.1:15000"],
         ),
         (&["--node-id", NODE_ID, "--grpc", "--xds-address", "a.b:1"], &["--xds-address a.b:1", "loopback"]),
+        (&["--node-id", NODE_ID, "--xds-address", "a.b:1", "--xds-address", "unix:/x"], &["unix:/x", "beside names"]),
         (&["--xds-address", "127.0.0.1:1"], &["--node-id"]),
         (&["--node-id", NODE_ID, "--xds-address", "foo:0"], &["--xds-address", "foo:0", "127.0.0.1:15010"]),
         (&["--node-id", NODE_ID, "--admin-address", "x"], &["--admin-address", "x:15000"]),
@@ -107,6 +121,7 @@ fn the_real_envoy_accepts_every_form() {
         ("delta", &[][..]),
         ("sotw", &["--sotw"]),
         ("name", &["--xds-address", "localhost:15010", "--locality", "r/z/s"]),
+        ("replicas", &["--xds-address", "127.0.0.1:1", "--xds-address", "localhost:2", "--xds-address", "[::1]:3"]),
         ("unix", &["--xds-address", "unix:/run/mainsheet/xds", "--metadata", r#"LABELS={"app":"web"}"#]),
     ] {
         let path = directory.path().join(name).with_extension("json");

@@ -3,12 +3,14 @@
 pub mod api_server;
 mod command;
 mod etcd;
+pub mod gateway;
 pub mod image;
 pub mod isolate;
 pub mod keeper;
 pub mod kubeconfig;
 pub mod node;
 pub mod pki;
+pub mod second;
 pub mod standing;
 
 use std::{path::Path, process::Command, time::Duration};
@@ -19,9 +21,11 @@ use k8s_openapi::api::{apps::v1::Deployment, core::v1};
 use kube::{Api, Client};
 
 pub use api_server::ApiServer;
+pub use gateway::Gateway;
 use image::Image;
 use keeper::Keeper;
 pub use node::Node;
+pub use second::Second;
 
 use crate::{
     outside::{self, Program},
@@ -61,7 +65,7 @@ impl Cluster {
         let keeper = Keeper::around()?;
         let images = keeper.directory().join("images.tar");
         image::write(&images, &images_of_every_node().await?)?;
-        let server = ApiServer::start_at(node::BRIDGE_IP.into(), Loopback::claim()?, Keeper::around()?);
+        let server = ApiServer::start_at(node::BRIDGE_IP.into(), Loopback::claim()?, Keeper::around()?, None);
         let prepared = try_join_all((1..=nodes).map(|number| Node::prepare(&keeper, number, &images)));
         let (server, nodes) = tokio::try_join!(server, prepared)?;
         let controllers = start_controllers(&server)?;
@@ -120,10 +124,18 @@ impl Cluster {
     /// # Errors
     /// It fails: what it wrote.
     pub async fn kubectl(&self, arguments: &[&str]) -> Result<String> {
-        let mut command = Command::new(Program::Kubectl.find()?);
-        command.arg("--kubeconfig").arg(self.server.kubeconfig());
-        // Not in the home of whoever runs the test.
-        command.arg("--cache-dir").arg(self.server.directory().join("kubectl")).args(arguments);
+        self.run(Program::Kubectl, arguments).await
+    }
+
+    /// Runs a program as somebody who may do everything, in the root of the repository, and hands on its output.
+    ///
+    /// # Errors
+    /// It fails: what it wrote.
+    pub async fn run(&self, program: Program, arguments: &[&str]) -> Result<String> {
+        let mut command = Command::new(program.find()?);
+        command.args(arguments).current_dir(outside::repository()).env("KUBECONFIG", self.server.kubeconfig());
+        // kubectl's, which is not to be in the home of whoever runs the test.
+        command.env("KUBECACHEDIR", self.server.directory().join("kubectl"));
         command::output(command).await
     }
 
@@ -144,6 +156,22 @@ impl Cluster {
         let archive = self.server.directory().join("more-images.tar");
         image::write(&archive, images)?;
         try_join_all(self.nodes.iter().map(|node| node.import(&archive))).await.map(drop)
+    }
+
+    /// Gives every node images of these programs as they were built beside this one: `registry.example/NAME`, tags `1` and `2`.
+    ///
+    /// # Errors
+    /// There is no such program, or a node refuses it.
+    pub async fn import_built(&self, programs: &[Program]) -> Result<()> {
+        let mut images = Vec::new();
+        for program in programs {
+            let program = image::stripped(&program.find()?, self.server.directory()).await?;
+            let name = program.file_name().unwrap_or_default().to_string_lossy();
+            for tag in ["1", "2"] {
+                images.push(Image::of_program(&format!("registry.example/{name}:{tag}"), &program, &[]).await?);
+            }
+        }
+        self.import(&images).await
     }
 
     /// Waits until all replicas of a Deployment of namespace `namespace` are of its newest form and available.

@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::{
@@ -155,6 +155,19 @@ impl ControlPlane {
     /// Ends it as a crash would (SIGKILL).
     pub fn kill(&mut self) {
         self.process = None;
+    }
+
+    /// Asks it to end, as Kubernetes does (SIGTERM), and waits until it has.
+    ///
+    /// # Errors
+    /// It does not run, does not end in time, or ends as a failure.
+    pub async fn end(&mut self) -> Result<()> {
+        let process = self.process()?;
+        process.terminate()?;
+        let status = wait::until("the control plane to end", async || process.ended()?.context("it runs")).await?;
+        ensure!(status.success(), "the control plane ended with {status}\n{}", process.log_tail());
+        self.process = None;
+        Ok(())
     }
 
     /// The process, if it runs.

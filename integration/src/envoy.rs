@@ -45,8 +45,8 @@ pub struct Sidecar<'a> {
     pub ip: IpAddr,
     /// The service account of its pod.
     pub service_account: &'a str,
-    /// Where the control plane serves xDS.
-    pub xds: SocketAddr,
+    /// Where the replicas of the control plane serve xDS.
+    pub xds: &'a [SocketAddr],
     /// Where its admin interface listens.
     pub admin: SocketAddr,
     /// How it asks for its configuration.
@@ -63,7 +63,10 @@ impl Sidecar<'_> {
         let labels = serde_json::json!({"app": app, "version": version});
         let mut command = Command::new(Program::Agent.find()?);
         command.args(["bootstrap", "--node-id", &format!("sidecar~{ip}~{pod}.default~default.svc.cluster.local")]);
-        command.args(["--xds-address", &xds.to_string(), "--admin-address", &admin.to_string()]);
+        for address in xds {
+            command.args(["--xds-address", &address.to_string()]);
+        }
+        command.args(["--admin-address", &admin.to_string()]);
         for entry in [
             "INTERCEPTION_MODE=NONE".to_owned(),
             format!("INSTANCE_IPS={ip}"),

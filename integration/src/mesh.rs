@@ -1,8 +1,8 @@
 //! A running mesh: a control plane, Envoys beside the callers, and applications without Envoys that answer them.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use tempfile::TempDir;
 
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     load::Load,
     manifest,
     ports::Loopback,
+    process::Process,
     tally::Tally,
     wait,
 };
@@ -139,22 +140,8 @@ impl Mesh {
     /// # Errors
     /// It cannot be started or is not ready in time.
     pub async fn add_caller(&mut self, name: &str, protocol: Protocol) -> Result<()> {
-        let address = Loopback::claim()?;
-        let admin = address.at(ADMIN_PORT);
-        let (app, version) = app_and_version(name);
-        let sidecar = Sidecar {
-            pod: name,
-            app,
-            version,
-            ip: address.ip(),
-            service_account: "default",
-            xds: self.control_plane.xds(),
-            admin,
-            protocol,
-        };
-        let mut envoy = Envoy::start(name, &sidecar.bootstrap()?, admin, self.directory.path())?;
-        envoy.ready().await?;
-        self.callers.push(Caller { envoy, address });
+        let xds = self.control_plane.xds();
+        self.callers.push(Caller::start(name, &[xds], protocol, self.directory.path()).await?);
         Ok(())
     }
 
@@ -185,7 +172,7 @@ impl Mesh {
 
     /// The directory for files that go when the mesh goes.
     #[must_use]
-    pub fn directory(&self) -> &std::path::Path {
+    pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 
@@ -237,12 +224,7 @@ impl Mesh {
     /// # Errors
     /// They never did; the last counts are named.
     pub async fn eventually(&self, what: &str, call: &Call, holds: impl Fn(&Tally) -> bool) -> Result<Tally> {
-        let load = self.caller()?.load(call);
-        wait::until(what, async || {
-            let tally = load.run(20).await;
-            if holds(&tally) { Ok(tally) } else { Err(anyhow::anyhow!("{tally}")) }
-        })
-        .await
+        self.caller()?.eventually(what, call, holds).await
     }
 
     /// Repeats requests until 20 together are answered 200 by this version alone.
@@ -254,24 +236,13 @@ impl Mesh {
         self.eventually(&what, call, |tally| tally.ensure_only(version).is_ok()).await.map(drop)
     }
 
-    /// Sends a request so many times and checks that each version answered its share (0 to 1), within three standard deviations.
-    ///
-    /// Even exact shares leave that range once in some hundred samples, so a second sample decides.
+    /// Sends a request so many times through the first caller's Envoy and checks that each version answered its share (0 to 1), within three
+    /// standard deviations.
     ///
     /// # Errors
     /// A request failed, or the shares are not these.
     pub async fn ensure_shares(&self, call: &Call, times: u64, shares: &[(&str, f64)]) -> Result<()> {
-        let load = self.caller()?.load(call).connections(8);
-        let mut samples = Vec::new();
-        for _ in 0..2 {
-            let tally = load.run(times).await;
-            tally.ensure_all_ok()?;
-            if shares.iter().all(|(version, share)| tally.fits(tally.version(version), *share)) {
-                return Ok(());
-            }
-            samples.push(tally.to_string());
-        }
-        anyhow::bail!("the shares are not {shares:?}, in two samples: {}", samples.join("; "))
+        self.caller()?.ensure_shares(call, times, shares).await
     }
 
     /// What all the processes said last, for a failure's report.
@@ -289,10 +260,31 @@ impl Mesh {
 }
 
 impl Caller {
+    /// Starts the Envoy of a caller `APP-VERSION`, which may connect to a control plane at each of `xds` and whose files go to
+    /// `directory`, and waits until it has its configuration.
+    ///
+    /// # Errors
+    /// It cannot be started or is not ready in time.
+    pub async fn start(name: &str, xds: &[SocketAddr], protocol: Protocol, directory: &Path) -> Result<Self> {
+        let address = Loopback::claim()?;
+        let admin = address.at(ADMIN_PORT);
+        let (app, version) = app_and_version(name);
+        let ip = address.ip();
+        let sidecar = Sidecar { pod: name, app, version, ip, service_account: "default", xds, admin, protocol };
+        let mut envoy = Envoy::start(name, &sidecar.bootstrap()?, admin, directory)?;
+        envoy.ready().await?;
+        Ok(Self { envoy, address })
+    }
+
     /// Its Envoy.
     #[must_use]
     pub fn envoy(&self) -> &Envoy {
         &self.envoy
+    }
+
+    /// The process of its Envoy.
+    pub fn process(&mut self) -> &mut Process {
+        self.envoy.process()
     }
 
     /// Where its Envoy listens for calls to services with this port.
@@ -319,6 +311,49 @@ impl Caller {
     #[must_use]
     pub fn load(&self, call: &Call) -> Load {
         Load::new(self.outbound(call.port()), call.clone())
+    }
+
+    /// Fails if its Envoy ever refused what a control plane sent.
+    ///
+    /// # Errors
+    /// It did, or does not answer.
+    pub async fn ensure_nothing_refused(&self) -> Result<()> {
+        let updates = self.envoy.updates().await?;
+        ensure!(updates.refused == 0, "{}: {updates:?}", self.envoy.name());
+        Ok(())
+    }
+
+    /// Repeats 20 requests until `holds` says that they came back as wanted.
+    ///
+    /// # Errors
+    /// They never did; the last counts are named.
+    pub async fn eventually(&self, what: &str, call: &Call, holds: impl Fn(&Tally) -> bool) -> Result<Tally> {
+        let load = self.load(call);
+        wait::until(what, async || {
+            let tally = load.run(20).await;
+            if holds(&tally) { Ok(tally) } else { Err(anyhow!("{tally}")) }
+        })
+        .await
+    }
+
+    /// Sends a request so many times and checks that each version answered its share (0 to 1), within three standard deviations.
+    ///
+    /// Even exact shares leave that range once in some hundred samples, so a second sample decides.
+    ///
+    /// # Errors
+    /// A request failed, or the shares are not these.
+    pub async fn ensure_shares(&self, call: &Call, times: u64, shares: &[(&str, f64)]) -> Result<()> {
+        let load = self.load(call).connections(8);
+        let mut samples = Vec::new();
+        for _ in 0..2 {
+            let tally = load.run(times).await;
+            tally.ensure_all_ok()?;
+            if shares.iter().all(|(version, share)| tally.fits(tally.version(version), *share)) {
+                return Ok(());
+            }
+            samples.push(tally.to_string());
+        }
+        bail!("the shares are not {shares:?}, in two samples: {}", samples.join("; "))
     }
 }
 

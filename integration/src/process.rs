@@ -94,6 +94,14 @@ impl Process {
         self.signal(Signal::CONT)
     }
 
+    /// Asks it to end (SIGTERM).
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn terminate(&self) -> Result<()> {
+        self.signal(Signal::TERM)
+    }
+
     fn signal(&self, signal: Signal) -> Result<()> {
         let id = i32::try_from(self.id()).ok().and_then(Pid::from_raw).context("a process without a number")?;
         kill_process(id, signal).with_context(|| format!("signal {}", self.name))

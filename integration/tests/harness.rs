@@ -1,8 +1,8 @@
 //! The parts of the tests themselves, with a real Envoy and no control plane.
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{process::Command, time::Duration};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use integration::{
     app::App,
     client::Call,
@@ -14,15 +14,18 @@ use integration::{
     wait,
 };
 
-/// `test.py` with one step, which starts a process in a group of its own as tests do.
-const ONE_STEP: &str = "
+/// `test.py` with five programs, two at a time, each of which starts a process in a group of its own as tests do.
+const PROGRAMS: &str = "
 import sys
-sys.path.insert(0, sys.argv.pop())
+sys.path.insert(0, sys.argv[1])
 import test
 begin = 'import os, signal, subprocess; signal.signal(signal.SIGINT, signal.SIG_DFL)'
 start = 'child = subprocess.Popen([\"sleep\", \"1000\"], preexec_fn=os.setpgrp)'
 program = f'{begin}; {start}; print(\"kept\", child.pid, flush=True); child.wait()'
-test.test = lambda run: run.command(sys.executable, '-c', program)
+def side_by_side(run, target):
+    with test.concurrent.futures.ThreadPoolExecutor(test.SIDE_BY_SIDE) as pool:
+        list(pool.map(lambda _: run.command(sys.executable, '-c', program), range(5)))
+test.test = side_by_side
 test.main()
 ";
 
@@ -91,24 +94,24 @@ async fn a_run_of_all_tests_that_is_interrupted_ends_what_it_started() -> Result
         let directory = tempfile::tempdir()?;
         let log = directory.path().join("log");
         let mut command = Command::new("python3");
-        command.args(["-c", ONE_STEP]).arg(outside::repository().join("integration/tools"));
+        command.args(["-c", PROGRAMS]).arg(outside::repository().join("integration/tools"));
         let mut tests = Process::start("test.py", &mut command, &log)?;
-        let kept = wait::until("the step to start", async || {
+        let kept = wait::until("two programs to start", async || {
             let said = std::fs::read_to_string(&log)?;
-            let kept = said.lines().find_map(|line| line.strip_prefix("kept ")).context("nothing is said yet")?;
-            Ok(kept.to_owned())
+            let kept: Vec<_> = said.lines().filter_map(|line| line.strip_prefix("kept ")).map(str::to_owned).collect();
+            ensure!(kept.len() == 2, "{said}");
+            Ok(kept)
         });
         let kept = kept.await?;
         ensure!(Command::new("kill").args([signal, &tests.id().to_string()]).status()?.success());
-        let ended = async || match tests.ended()? {
-            Some(status) => Ok(status),
-            None => bail!("it runs on"),
-        };
+        let ended = async || tests.ended()?.context("it runs on");
         let status = wait::until_within(Duration::from_secs(20), "the run to end", ended).await?;
         let said = std::fs::read_to_string(&log)?;
         ensure!(status.code() == Some(130) && said.ends_with("interrupted\n"), "{signal}: {status}: {said}");
-        ensure!(!said.contains("Traceback"), "{said}");
-        ensure!(!Path::new(&format!("/proc/{kept}")).exists(), "{kept} lives on");
+        ensure!(!said.contains("Traceback") && said.matches("kept ").count() == 2, "{said}");
+        // Their parents are gone, so somebody else collects them; until then they are zombies without an environment.
+        let alive = kept.iter().find(|id| std::fs::read(format!("/proc/{id}/environ")).is_ok_and(|of| !of.is_empty()));
+        ensure!(alive.is_none(), "{alive:?} of {kept:?} lives on");
     }
     Ok(())
 }

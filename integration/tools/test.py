@@ -1,9 +1,9 @@
 """Runs every check and every test; the last line says how many tests passed and failed.
 
-Called by `make test`. The lints are those of the compilation that the tests run from, so that nothing is compiled twice. Programs of tests
-run two at a time: those with real parts wait for much of their time.
+Called by `make test`. The lints are those of the compilation that the tests run from, so that nothing is compiled twice. The real Kubernetes
+is built meanwhile. Programs of tests run two at a time: those with real parts wait for much of their time.
 
-usage: test.py [FILE]    FILE gets that last line too
+usage: test.py TARGET_DIRECTORY    its file test-counts gets that last line too
 """
 
 import concurrent.futures
@@ -21,6 +21,8 @@ import time
 LINTED = {"RUSTC_WORKSPACE_WRAPPER": "clippy-driver", "CLIPPY_ARGS": "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__"}
 # How many programs of tests run at the same time.
 SIDE_BY_SIDE = 2
+# Those that take longest begin first.
+LONGEST = ["kubernetes", "bookinfo", "install", "demo", "push_model"]
 # Seconds that commands have to end, once asked and once killed.
 GRACE = 10
 # How a shell sees that a program was interrupted.
@@ -36,7 +38,8 @@ class Run:
         self.started = time.monotonic()
         self.passed = self.failed = self.ignored = 0
         self.names, self.broken = [], []
-        self.children, self.lock = [], threading.Lock()
+        # An interrupt comes in the middle of anything.
+        self.children, self.lock, self.is_over = [], threading.RLock(), False
 
     def step(self, name, work):
         """Does a part of the work, which says whether it went well, and tells how long it took."""
@@ -52,6 +55,8 @@ class Run:
         """Starts a command in a session of its own, so that it and all that it starts can be ended together."""
         environment = {**os.environ, **LINTED, **settings.pop("env", {})}
         with self.lock:
+            if self.is_over:
+                raise KeyboardInterrupt
             child = subprocess.Popen(command, start_new_session=True, env=environment, **settings)
             self.children.append(child)
         return child
@@ -66,27 +71,28 @@ class Run:
             text = child.stdout.read()
         return text, child.returncode == 0
 
-    def build(self, programs):
+    def build(self, target, programs):
         """Compiles everything and adds the programs of tests: their files, and the directories where they are to run."""
+        kubernetes = self.start([sys.executable, str(pathlib.Path(__file__).with_name("kube.py")), str(target)])
         text, ok = self.output(["cargo", "test", "--workspace", "--no-run", "--message-format=json-render-diagnostics"])
         for line in text.splitlines():
             message = json.loads(line) if line.startswith("{") else {}
             if message.get("executable") and message["profile"]["test"]:
                 programs.append((message["executable"], pathlib.Path(message["manifest_path"]).parent))
-        # Those with real parts, which take longest, first.
-        programs.sort(key=lambda program: (program[1].name != "integration", program))
+        programs.sort(key=lambda program: (LONGEST.index(name_of(program)) if name_of(program) in LONGEST else len(LONGEST), program))
         # Tests start these.
-        return ok and self.command("cargo", "build", "--workspace", "--bins")
+        return ok and self.command("cargo", "build", "--workspace", "--bins") and kubernetes.wait() == 0
 
     def program(self, program):
         """Runs a program of tests."""
         file, directory = program
-        name = f"{directory.name}/{pathlib.Path(file).name.rsplit('-', 1)[0]}"
+        name = f"{directory.name}/{name_of(program)}"
         begun = time.monotonic()
         text, ok = self.output([file], cwd=directory, stderr=subprocess.STDOUT, env={"CARGO_MANIFEST_DIR": str(directory)})
         with self.lock:
             print(f"-- {name}\n{text}-- {name}: {'ok' if ok else 'FAILED'} in {time.monotonic() - begun:.0f} s", flush=True)
-            self.count(name, text, ok)
+            # What is repeated of a test that runs this program again comes before.
+            self.count(name, RESULT.findall(text)[-1:], text, ok)
         return ok
 
     def programs(self, programs):
@@ -102,16 +108,15 @@ class Run:
         """Runs the examples of the documentation."""
         text, ok = self.output(["cargo", "test", "--workspace", "--doc"])
         print(text, end="", flush=True)
-        self.count("documentation", text, ok)
+        self.count("documentation", RESULT.findall(text), text, ok)
         return ok
 
-    def count(self, name, text, ok):
-        results = RESULT.findall(text)
+    def count(self, name, results, text, ok):
         for passed, failed, ignored in results:
             self.passed += int(passed)
             self.failed += int(failed)
             self.ignored += int(ignored)
-        self.names += [f"{name}: {test}" for test in FAILED.findall(text)]
+        self.names += [f"{name}: {test}" for test in dict.fromkeys(FAILED.findall(text))]
         if not ok and not any(int(failed) for _, failed, _ in results):
             # It died.
             self.failed += 1
@@ -120,6 +125,7 @@ class Run:
     def end(self):
         """Ends what still runs, politely at first: what tests have started they clear away themselves."""
         with self.lock:
+            self.is_over = True
             leaders = {child.pid for child in self.children if child.returncode is None}
         for request in (signal.SIGINT, signal.SIGKILL):
             deadline = time.monotonic() + GRACE
@@ -146,13 +152,22 @@ def processes(leaders):
 
 
 def main():
-    # Whoever ends it with `kill` means the same as Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    target = pathlib.Path(sys.argv[1])
     run = Run()
-    try:
-        test(run)
-    except KeyboardInterrupt:
+
+    def interrupted(*_):
+        # Before anything else: on the way out, whoever runs programs side by side waits for their ends.
         run.end()
+        raise KeyboardInterrupt
+
+    # Whoever ends it with `kill` means the same as Ctrl-C.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupted)
+    try:
+        test(run, target)
+    except KeyboardInterrupt:
         print("interrupted", file=sys.stderr, flush=True)
         # Threads may still wait for what was ended.
         os._exit(INTERRUPTED)
@@ -163,20 +178,23 @@ def main():
     print(f"took {time.monotonic() - run.started:.0f} s; {run.ignored} tests ignored")
     counts = f"{run.passed} passed, {run.failed} failed"
     print(counts, flush=True)
-    if len(sys.argv) > 1:
-        pathlib.Path(sys.argv[1]).write_text(counts + "\n")
+    (target / "test-counts").write_text(counts + "\n")
     sys.exit(1 if run.broken or run.failed else 0)
 
 
-def test(run):
+def name_of(program):
+    """The name of a program of tests, without the hash of its build."""
+    return pathlib.Path(program[0]).name.rsplit("-", 1)[0]
+
+
+def test(run, target):
     run.step("format", lambda: run.command("cargo", "fmt", "--all", "--check"))
     programs = []
-    if not run.step("build and lint", lambda: run.build(programs)):
+    if not run.step("build and lint", lambda: run.build(target, programs)):
         return
-    is_tidy = lambda program: pathlib.Path(program[0]).name.startswith("tidy-")
     # First, because it takes a second and its remedy is cheap.
-    run.step("tidy", lambda: run.programs([program for program in programs if is_tidy(program)]))
-    run.step("test", lambda: run.programs([program for program in programs if not is_tidy(program)]))
+    run.step("tidy", lambda: run.programs([program for program in programs if name_of(program) == "tidy"]))
+    run.step("test", lambda: run.programs([program for program in programs if name_of(program) != "tidy"]))
     run.step("documentation", run.documents)
 
 

@@ -83,11 +83,11 @@ impl Address {
         }
     }
 
-    /// The kind of Envoy cluster that finds it.
-    pub(super) fn discovery_type(&self) -> &'static str {
+    /// Whether it has to be resolved.
+    pub(super) fn is_name(&self) -> bool {
         match self {
-            Self::Ip(..) | Self::Unix(_) => "STATIC",
-            Self::Name(..) => "STRICT_DNS",
+            Self::Ip(..) | Self::Unix(_) => false,
+            Self::Name(..) => true,
         }
     }
 }
@@ -111,11 +111,11 @@ mod tests {
 
     #[test]
     fn an_address_is_an_ip_a_name_or_a_socket() {
-        for (text, kind) in
-            [("127.0.0.1:1", "STATIC"), ("[::1]:1", "STATIC"), ("unix:/a", "STATIC"), ("istiod.b.svc:1", "STRICT_DNS")]
+        for (text, is_name) in
+            [("127.0.0.1:1", false), ("[::1]:1", false), ("unix:/a", false), ("istiod.b.svc:1", true)]
         {
             let address = Address::parse(text, EXAMPLE).unwrap();
-            assert_eq!(address.discovery_type(), kind, "{text}");
+            assert_eq!(address.is_name(), is_name, "{text}");
             assert_eq!(address.to_string(), text);
         }
         assert_eq!(Address::parse("unix:///a", EXAMPLE).unwrap(), Address::Unix("/a".into()));

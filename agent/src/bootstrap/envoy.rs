@@ -33,9 +33,10 @@ impl Protocol {
     }
 }
 
-/// The complete bootstrap: `envoy -c` takes it as it is.
-pub(super) fn bootstrap(node: &Node, xds: &Address, admin: &Address, protocol: Protocol) -> Value {
-    json!({
+/// The complete bootstrap, for a control plane with a replica at each of these addresses: `envoy -c` takes it as it is.
+pub(super) fn bootstrap(node: &Node, xds: &[Address], admin: &Address, protocol: Protocol) -> Result<Value, String> {
+    let xds = xds_cluster(xds)?;
+    Ok(json!({
         "node": node.to_json(),
         "admin": {"address": admin.to_envoy(), "ignore_global_conn_limit": true},
         "dynamic_resources": {
@@ -43,7 +44,7 @@ pub(super) fn bootstrap(node: &Node, xds: &Address, admin: &Address, protocol: P
             "cds_config": from_ads(),
             "lds_config": from_ads(),
         },
-        "static_resources": {"clusters": [xds_cluster(xds)]},
+        "static_resources": {"clusters": [xds]},
         "stats_config": stats::config(),
         "layered_runtime": {
             "layers": [
@@ -60,7 +61,7 @@ pub(super) fn bootstrap(node: &Node, xds: &Address, admin: &Address, protocol: P
                 "@type": "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener",
             },
         }],
-    })
+    }))
 }
 
 fn ads(protocol: Protocol) -> Value {
@@ -85,7 +86,13 @@ fn from_ads() -> Value {
     json!({"ads": {}, "initial_fetch_timeout": "0s", "resource_api_version": "V3"})
 }
 
-fn xds_cluster(xds: &Address) -> Value {
+fn xds_cluster(xds: &[Address]) -> Result<Value, String> {
+    let named = xds.iter().any(Address::is_name);
+    if let Some(socket) = xds.iter().find(|address| named && address.port().is_none()) {
+        return Err(format!("--xds-address {socket}: Envoy takes no socket beside names; give addresses, or it alone"));
+    }
+    let endpoint = |address: &Address| json!({"endpoint": {"address": address.to_envoy()}});
+    let endpoints: Vec<_> = xds.iter().map(endpoint).collect();
     let limits = |priority| {
         json!({
             "priority": priority,
@@ -95,15 +102,16 @@ fn xds_cluster(xds: &Address) -> Value {
             "max_retries": UNLIMITED,
         })
     };
-    json!({
+    Ok(json!({
         "name": XDS_CLUSTER,
         "alt_stat_name": format!("{XDS_CLUSTER};"),
-        "type": xds.discovery_type(),
+        "type": if named { "STRICT_DNS" } else { "STATIC" },
         "connect_timeout": "1s",
+        // Envoys begin with any of the replicas, and go on with the next one when theirs is gone.
         "lb_policy": "ROUND_ROBIN",
         "load_assignment": {
             "cluster_name": XDS_CLUSTER,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": xds.to_envoy()}}]}],
+            "endpoints": [{"lb_endpoints": endpoints}],
         },
         "circuit_breakers": {"thresholds": [limits("DEFAULT"), limits("HIGH")]},
         // A control plane that is gone without a word is noticed by both layers.
@@ -118,7 +126,7 @@ fn xds_cluster(xds: &Address) -> Value {
                 },
             },
         },
-    })
+    }))
 }
 
 fn overload_manager() -> Value {

@@ -16,7 +16,6 @@ mod touched;
 
 pub use self::mesh::{Mesh, ServiceKey, Written};
 pub use authentication::Authentications;
-pub use endpoints::ENDPOINTS_OF_PORT_MAX;
 pub use objects::{OBJECTS_MAX, Objects};
 pub use rules::{RuleGroup, Rules};
 pub use touched::Touched;
@@ -27,6 +26,9 @@ use derive::{Dirty, Index};
 use objects::Placed;
 
 use crate::model::{Change, Config, Kind, Object, ObjectId, endpoint::EndpointSlice};
+
+/// Most objects that are remembered by name to have been left out for want of room.
+const LEFT_OUT_MAX: usize = 1_000;
 
 /// The owner of the mesh.
 #[derive(Debug, Default)]
@@ -40,6 +42,13 @@ impl Store {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same with at most so many objects of one kind, in place of [`OBJECTS_MAX`].
+    #[must_use]
+    pub fn with_objects_max(mut self, objects_max: usize) -> Self {
+        self.mesh.objects_max = objects_max;
+        self
     }
 
     /// The mesh as it stands.
@@ -66,10 +75,13 @@ impl Store {
         macro_rules! place {
             ($objects:ident, $object:expr, $note:ident) => {{
                 let id = $object.id.clone();
-                match self.mesh.$objects.place($object) {
+                match self.mesh.$objects.place($object, self.mesh.objects_max) {
                     Placed::Same => {}
-                    Placed::Refused => dirty.touched.refused.push(id),
-                    Placed::Changed { before, after } => self.$note(before.as_deref(), Some(&*after), dirty),
+                    Placed::Refused => self.leave_out(id, dirty),
+                    Placed::Changed { before, after } => {
+                        self.let_in(&id, dirty);
+                        self.$note(before.as_deref(), Some(&*after), dirty);
+                    }
                 }
             }};
         }
@@ -92,15 +104,29 @@ impl Store {
     fn set_slice(&mut self, slice: Object<EndpointSlice>, dirty: &mut Dirty) {
         self.mesh.write_down_object(&slice);
         let id = slice.id.clone();
-        match self.mesh.endpoint_slices.place(slice) {
+        match self.mesh.endpoint_slices.place(slice, self.mesh.objects_max) {
             Placed::Same => {}
-            Placed::Refused => dirty.touched.refused.push(id),
-            Placed::Changed { before, after } => self.note_slice(before.as_deref(), Some(&*after), dirty),
+            Placed::Refused => self.leave_out(id, dirty),
+            Placed::Changed { before, after } => {
+                self.let_in(&id, dirty);
+                self.note_slice(before.as_deref(), Some(&*after), dirty);
+            }
         }
+    }
+
+    fn leave_out(&mut self, id: ObjectId, dirty: &mut Dirty) {
+        if self.mesh.left_out.len() < LEFT_OUT_MAX {
+            dirty.touched.left_out |= self.mesh.left_out.insert(id).is_none();
+        }
+    }
+
+    fn let_in(&mut self, id: &ObjectId, dirty: &mut Dirty) {
+        dirty.touched.left_out |= self.mesh.left_out.remove(id).is_some();
     }
 
     fn remove(&mut self, id: &ObjectId, dirty: &mut Dirty) {
         self.mesh.strike_out(id);
+        self.let_in(id, dirty);
         macro_rules! take {
             ($objects:ident, $note:ident) => {
                 if let Some(before) = self.mesh.$objects.take(id) {

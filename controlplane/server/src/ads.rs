@@ -13,7 +13,7 @@ mod stream;
 mod unserved;
 
 pub use listen::{CONNECTIONS_MAX, bind, serve};
-pub use proxies::{Nack, Proxies, Proxy, ProxyState, RefusedResource, TypeState};
+pub use proxies::{Held, Nack, Proxies, Proxy, ProxyState, RefusedResource, StandingRefusal, TypeState};
 pub use request::{Node, NodeLocality, REQUEST_LEN_MAX};
 pub use response::Bodies;
 

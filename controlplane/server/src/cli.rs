@@ -7,14 +7,16 @@ pub mod compile;
 mod crds;
 mod fetch;
 mod install;
+mod pages;
 mod proxy_config;
+mod replicas;
 mod serve;
 mod status;
 mod yaml;
 
 use std::{io::Write as _, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 /// The version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -33,7 +35,7 @@ enum Command {
     Serve(serve::Args),
     /// Print what a proxy would be sent, without serving anything
     Compile(compile::Args),
-    /// Say what is wrong with the objects in files, where, and how to mend it
+    /// Say what is wrong with the objects in files or in a cluster, where, and how to mend it
     Analyze(analyze::Args),
     /// Show how far each connected proxy has followed, what it refuses and why, and problems of the configuration
     Status(status::Args),
@@ -67,10 +69,27 @@ impl From<anyhow::Result<()>> for End {
     }
 }
 
+/// The name by which it is called, where that is not its own: kubectl runs `kubectl-mainsheet` for `kubectl mainsheet`.
+fn plugin_name() -> Option<&'static str> {
+    let program = std::env::args_os().next()?;
+    let stem = std::path::Path::new(&program).file_stem()?;
+    (stem == "kubectl-mainsheet").then_some("kubectl mainsheet")
+}
+
+/// The arguments, or the end of the process with what is wrong with them.
+fn parse() -> Cli {
+    let mut command = Cli::command();
+    if let Some(name) = plugin_name() {
+        command = command.bin_name(name);
+    }
+    let matches = command.get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
 /// Runs the command that the arguments ask for. 0 is success, 1 an error, 2 wrong usage.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = parse();
     let end: End = match &cli.command {
         Command::Serve(args) => serve::run(args).into(),
         Command::Compile(args) => compile::run(args),

@@ -8,7 +8,12 @@ mod desk;
 
 pub use cause::Cause;
 
-use std::{io, sync::Arc, thread, time::Instant};
+use std::{
+    io,
+    sync::{Arc, Weak},
+    thread,
+    time::Instant,
+};
 
 use mesh::{
     compile::viewpoint::ProxyDescription,
@@ -38,6 +43,8 @@ pub struct Published {
 pub struct View {
     /// The mesh; empty before the source was read whole.
     pub mesh: Mesh,
+    /// How often it changed.
+    pub revision: u64,
     /// Whether the source was read whole.
     pub ready: bool,
     /// How many viewpoints are in use.
@@ -67,8 +74,26 @@ pub struct Handle {
 pub struct Subscription {
     // Dropped before `_leave`, so that the owner finds it closed.
     feed: watch::Receiver<Option<Published>>,
+    newest: Newest,
     _leave: Leave,
 }
+
+/// What was published to a proxy last, whether its stream has taken it or not.
+#[derive(Debug, Clone)]
+pub struct Newest(Weak<Feed>);
+
+impl Newest {
+    /// The snapshot; `None` before the first one, and when the subscription is over.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        let feed = self.0.upgrade()?;
+        let published = feed.borrow();
+        published.as_ref().map(|published| Arc::clone(&published.snapshot))
+    }
+}
+
+/// Where a proxy is published to.
+type Feed = watch::Sender<Option<Published>>;
 
 /// Tells the owner to look who is gone. If its inbox is full it will look anyway.
 #[derive(Debug)]
@@ -85,7 +110,7 @@ impl Drop for Leave {
 #[derive(Debug)]
 enum Message {
     Changes { changes: Vec<Change>, received: Instant },
-    Subscribe { proxy: Box<ProxyDescription>, feed: watch::Sender<Option<Published>> },
+    Subscribe { proxy: Box<ProxyDescription>, feed: Arc<Feed> },
     Left,
 }
 
@@ -116,9 +141,11 @@ impl Handle {
     /// When the owner is gone.
     pub async fn subscribe(&self, proxy: ProxyDescription) -> Result<Subscription, Gone> {
         let (sender, feed) = watch::channel(None);
+        let sender = Arc::new(sender);
+        let newest = Newest(Arc::downgrade(&sender));
         let message = Message::Subscribe { proxy: Box::new(proxy), feed: sender };
         self.inbox.send(message).await.map_err(|_| Gone)?;
-        Ok(Subscription { feed, _leave: Leave(self.inbox.downgrade()) })
+        Ok(Subscription { feed, newest, _leave: Leave(self.inbox.downgrade()) })
     }
 
     /// The mesh as it stands.
@@ -142,6 +169,12 @@ impl Handle {
 }
 
 impl Subscription {
+    /// A view of what is published to it.
+    #[must_use]
+    pub fn newest(&self) -> Newest {
+        self.newest.clone()
+    }
+
     /// Waits for something newer than what was taken last, and takes it. May be cancelled without loss.
     ///
     /// # Errors
@@ -162,7 +195,7 @@ struct Batch {
     changes: Vec<Change>,
     /// When the earliest of them arrived.
     received: Option<Instant>,
-    newcomers: Vec<(Box<ProxyDescription>, watch::Sender<Option<Published>>)>,
+    newcomers: Vec<(Box<ProxyDescription>, Arc<Feed>)>,
 }
 
 impl Batch {

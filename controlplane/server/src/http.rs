@@ -1,19 +1,25 @@
 //! The HTTP port: health, metrics, and what there is to see, by the paths that Istio's tools ask for.
 //!
-//! It knows no authentication and shows the whole mesh, so it is bound to loopback only. Health alone has a port for everybody.
+//! In plain text it asks nobody who they are and shows the whole mesh, so it is bound to loopback only. Over TLS it shows
+//! each caller what the caller may see. Health alone has a port for everybody.
 
 mod dump;
-mod listen;
+mod guard;
 mod registry;
+mod sight;
 
-pub use listen::serve;
-
-use std::{fmt::Write as _, sync::Arc};
+use std::{
+    fmt::Write as _,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{Query, State},
     http::{StatusCode, header},
+    middleware::{from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -22,11 +28,26 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+pub use self::guard::Guard;
+use self::sight::Sight;
 use crate::{
     ads::Proxies,
     dispatch::Handle,
     metrics::{MEDIA_TYPE, Metrics},
+    port::Limits,
     status,
+};
+
+/// Where it listens in a pod, over TLS.
+pub const ADDRESS_IN_POD: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 15014);
+/// What a port with these pages bears.
+pub const LIMITS: Limits = Limits {
+    name: "the HTTP port",
+    // Scrapers, a console and a few people.
+    connections_max: 256,
+    head_timeout: Duration::from_secs(10),
+    // A page that nobody reads would otherwise hold one for ever.
+    connection_timeout: Duration::from_secs(300),
 };
 
 /// What the pages read.
@@ -56,25 +77,40 @@ const PAGES: [(&str, &str); 8] = [
     ("list", "this list"),
 ];
 
-/// All pages.
+/// All pages, for whoever reaches them.
 pub fn router(sources: Sources) -> Router {
     let health = health(sources.dispatch.clone());
-    Router::new()
-        .route("/ready", get(ready).with_state(sources.dispatch.clone()))
+    pages(sources).layer(Extension(Sight::Everything)).merge(health)
+}
+
+/// All pages, each for those who may see it.
+pub fn guarded(sources: Sources, guard: Guard) -> Router {
+    let health = health(sources.dispatch.clone());
+    pages(sources).route_layer(from_fn_with_state(Arc::new(guard), guard::admit)).merge(health)
+}
+
+fn pages(sources: Sources) -> Router {
+    let of_everything = Router::new()
         .route("/metrics", get(metrics))
-        .route("/version", get(version))
+        .route("/debug/push_status", get(push_status))
+        .route_layer(from_fn(sight::of_everything));
+    let of_something = Router::new()
         .route("/debug/syncz", get(syncz))
         .route("/debug/registryz", get(registryz))
         .route("/debug/endpointz", get(endpointz))
         .route("/debug/configz", get(configz))
         .route("/debug/config_dump", get(dump::config_dump))
-        .route("/debug/push_status", get(push_status))
         .route("/debug/problems", get(problems))
+        .route_layer(from_fn(sight::of_something));
+    Router::new()
+        .route("/ready", get(ready).with_state(sources.dispatch.clone()))
+        .route("/version", get(version))
         .route("/debug/list", get(list))
         .route("/debug", get(list))
+        .merge(of_everything)
+        .merge(of_something)
         .fallback(|| async { (StatusCode::NOT_FOUND, "no such page; /debug/list shows those there are\n") })
         .with_state(sources)
-        .merge(health)
 }
 
 /// The pages that probes ask for. They show nothing of the mesh, and so may be served to everybody.
@@ -118,20 +154,20 @@ async fn version(State(sources): State<Sources>) -> String {
     format!("{}-mainsheet-Clean", sources.version)
 }
 
-async fn syncz(State(sources): State<Sources>) -> Response {
-    Json(status::syncz(&sources.proxies)).into_response()
+async fn syncz(State(sources): State<Sources>, Extension(sight): Extension<Sight>) -> Response {
+    Json(status::syncz(&sources.proxies, |proxy| sight.has_proxy(proxy))).into_response()
 }
 
-async fn registryz(State(sources): State<Sources>) -> Json<Value> {
-    Json(registry::services(&sources.dispatch.view().mesh))
+async fn registryz(State(sources): State<Sources>, Extension(sight): Extension<Sight>) -> Json<Value> {
+    Json(registry::services(&sources.dispatch.view().mesh, &sight))
 }
 
-async fn endpointz(State(sources): State<Sources>) -> Json<Value> {
-    Json(registry::endpoints(&sources.dispatch.view().mesh))
+async fn endpointz(State(sources): State<Sources>, Extension(sight): Extension<Sight>) -> Json<Value> {
+    Json(registry::endpoints(&sources.dispatch.view().mesh, &sight))
 }
 
-async fn configz(State(sources): State<Sources>) -> Json<Value> {
-    Json(registry::objects(&sources.dispatch.view().mesh))
+async fn configz(State(sources): State<Sources>, Extension(sight): Extension<Sight>) -> Json<Value> {
+    Json(registry::objects(&sources.dispatch.view().mesh, &sight))
 }
 
 async fn push_status(State(sources): State<Sources>) -> Json<Value> {
@@ -156,9 +192,10 @@ async fn push_status(State(sources): State<Sources>) -> Json<Value> {
     }))
 }
 
-async fn problems(State(sources): State<Sources>) -> Response {
+async fn problems(State(sources): State<Sources>, Extension(sight): Extension<Sight>) -> Response {
     let problems = Arc::clone(&sources.problems.borrow());
-    Json(problems.iter().map(status::ProblemStatus::from).collect::<Vec<_>>()).into_response()
+    let seen = problems.iter().filter(|problem| sight.has_object(&problem.object));
+    Json(seen.map(status::ProblemStatus::from).collect::<Vec<_>>()).into_response()
 }
 
 async fn list() -> String {

@@ -55,9 +55,15 @@ pub struct Metrics {
     unserved_types: Counter,
     watch_answers: Family<Label, Gauge>,
     watch_failures: Family<Label, Counter>,
+    watch_failing: Family<Label, Gauge>,
     validation_passed: Family<Label, Tally>,
     validation_failed: Family<Label, Tally>,
     validation_http_error: Family<Label, Tally>,
+    leader: Gauge,
+    status_writes: Family<Label, Counter>,
+    events: Family<Label, Counter>,
+    pub status_waiting: Gauge,
+    pub status_look: Histogram,
     pub pilot_proxy_convergence_time: Histogram,
     pub pilot_xds_push_time: Histogram,
     pub pilot_xds_send_time: Histogram,
@@ -137,12 +143,38 @@ impl Metrics {
                 "mainsheet_watch_failures",
                 "Lists and watches of the API server that failed",
             ),
+            watch_failing: family(
+                &mut r,
+                "mainsheet_watch_failing",
+                "1 while the list or watch of a resource fails and what was seen last stays in force, else 0",
+            ),
             validation_passed: family(&mut r, "galley_validation_passed", "Objects that the webhook let pass"),
             validation_failed: family(&mut r, "galley_validation_failed", "Objects that the webhook refused"),
             validation_http_error: family(
                 &mut r,
                 "galley_validation_http_error",
                 "Requests that the webhook could not answer with a verdict",
+            ),
+            leader: registered(
+                &mut r,
+                "mainsheet_leader",
+                "1 while this replica leads and writes the status of objects",
+            ),
+            status_writes: family(
+                &mut r,
+                "mainsheet_status_writes",
+                "Writes of the status of objects, by what became of them",
+            ),
+            events: family(&mut r, "mainsheet_events", "Events about objects, by what became of them"),
+            status_waiting: registered(
+                &mut r,
+                "mainsheet_status_waiting",
+                "Objects whose status is not yet what it should be",
+            ),
+            status_look: histogram(
+                &mut r,
+                "mainsheet_status_look_seconds",
+                "How long it takes to see which objects have another status than they should",
             ),
             pilot_proxy_convergence_time: histogram(
                 &mut r,
@@ -259,16 +291,19 @@ impl Metrics {
     pub fn watch_answered(&self, resource: &'static str, at: SystemTime) {
         let seconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         self.watch_answers.get_or_create(&[("resource", resource)]).set(i64::try_from(seconds).unwrap_or(i64::MAX));
+        self.watch_failing.get_or_create(&[("resource", resource)]).set(0);
     }
 
     /// Counts a list or watch that failed.
     pub fn watch_failed(&self, resource: &'static str) {
         self.watch_failures.get_or_create(&[("resource", resource)]).inc();
+        self.watch_failing.get_or_create(&[("resource", resource)]).set(1);
     }
 
-    /// Forgets when a resource was heard of that is not watched any more.
+    /// Forgets whether and when a resource was heard of that is not watched any more.
     pub fn watch_stopped(&self, resource: &'static str) {
         self.watch_answers.remove(&[("resource", resource)]);
+        self.watch_failing.remove(&[("resource", resource)]);
     }
 
     /// Counts an object of a resource (`virtualservices`) that the webhook let pass or refused.
@@ -280,6 +315,21 @@ impl Metrics {
     /// Counts a request that the webhook answered with an HTTP status other than 200.
     pub fn validation_http_error(&self, status: &'static str) {
         self.validation_http_error.get_or_create(&[("status", status)]).inc();
+    }
+
+    /// Says whether this replica leads.
+    pub fn leads(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
+    }
+
+    /// Counts a write of an object's status.
+    pub fn status_written(&self, result: &'static str) {
+        self.status_writes.get_or_create(&[("result", result)]).inc();
+    }
+
+    /// Counts an event about an object.
+    pub fn event(&self, result: &'static str) {
+        self.events.get_or_create(&[("result", result)]).inc();
     }
 
     /// Counts a request for a type that is not served.

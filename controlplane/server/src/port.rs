@@ -1,4 +1,4 @@
-//! Ports that speak HTTP/1: how they are bound, and how many connections are open on one at a time.
+//! Ports that speak HTTP/1, in plain text or over TLS: how they are bound, and every limit that they have.
 
 use std::{
     io,
@@ -7,16 +7,42 @@ use std::{
     time::Duration,
 };
 
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     task::JoinSet,
+    time::{sleep, timeout},
 };
+use tokio_rustls::TlsAcceptor;
 
 use crate::shutdown::Shutdown;
 
 /// Pause after a failure to accept, which is nearly always the want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Time for a TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(4);
+/// Bytes of a request's head.
+const HEAD_LEN_MAX: usize = 16 << 10;
+
+/// What differs between ports.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// What the log calls the port.
+    pub name: &'static str,
+    /// Open connections. Beyond them a new one is closed at once.
+    pub connections_max: usize,
+    /// Time until a request's head has come, from the end of the one before.
+    pub head_timeout: Duration,
+    /// Time for one connection.
+    pub connection_timeout: Duration,
+}
 
 /// Binds a port. Where there is no IPv6, its unspecified address means that of IPv4.
 ///
@@ -31,18 +57,15 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     }
 }
 
-/// Lets `converse` speak on each connection until shutdown, then lets those that are open come to their end. Beyond
-/// `connections_max`, a new one is closed at once. `port` is what the log calls it.
-pub async fn accept<F>(
+/// Serves until shutdown, then lets what is under way come to its end. Without `tls` it is plain text.
+pub async fn serve(
     listener: TcpListener,
-    port: &str,
-    connections_max: usize,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    limits: Limits,
     mut shutdown: Shutdown,
-    converse: impl Fn(TcpStream, Shutdown) -> F,
-) where
-    F: Future<Output = ()> + Send + 'static,
-{
-    let places = Arc::new(Semaphore::new(connections_max));
+) {
+    let places = Arc::new(Semaphore::new(limits.connections_max));
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -53,17 +76,41 @@ pub async fn accept<F>(
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection on {port}");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                tracing::warn!(%error, "cannot accept a connection on {}", limits.name);
+                sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
-        let conversation = converse(stream, shutdown.clone());
+        let conversation = converse(stream, tls.clone(), router.clone(), limits, shutdown.clone());
         connections.spawn(async move {
             let _place = place;
             conversation.await;
         });
     }
     while connections.join_next().await.is_some() {}
+}
+
+async fn converse(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router, limits: Limits, shutdown: Shutdown) {
+    let Some(tls) = tls else { return answer(stream, router, limits, shutdown).await };
+    match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+        Ok(Ok(stream)) => answer(stream, router, limits, shutdown).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a handshake with {} failed", limits.name),
+        Err(_) => tracing::debug!("a handshake with {} took too long", limits.name),
+    }
+}
+
+async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, router: Router, limits: Limits, mut shutdown: Shutdown) {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(limits.head_timeout).max_buf_size(HEAD_LEN_MAX);
+    let service = TowerToHyperService::new(router);
+    let mut served = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        _ = served.as_mut() => {}
+        () = sleep(limits.connection_timeout) => {}
+        () = shutdown.begun() => {
+            served.as_mut().graceful_shutdown();
+            let _ = served.await;
+        }
+    }
 }

@@ -1,9 +1,11 @@
 //! Puts the house together: the only file that names every room.
 
+mod leading;
+mod ports;
 mod report;
 
 use std::{
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::SocketAddr,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
@@ -19,20 +21,21 @@ use tokio::{
     sync::watch,
 };
 
+use self::ports::Ports;
 use crate::{
     ads,
     cli::arguments,
-    dispatch, http,
+    conditions, dispatch, http,
     metrics::Metrics,
-    port, shutdown,
-    source::{self, Settings, Update, Watch, kube::Access},
+    port,
+    shutdown::{self, Shutdown},
+    source::{self, Settings, Update, Watch, kube::Access, standing::Standings},
+    tls::{self, Certificate},
     webhook,
 };
 
 /// Time for streams and pages to come to their end. Kubernetes allows 30 s before it kills.
 const GRACE: Duration = Duration::from_secs(5);
-/// Of the probes in a pod, where nothing else can have taken it.
-const HEALTH_IN_POD: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 8080);
 
 /// Arguments of the server.
 #[derive(Debug, Clone, clap::Args)]
@@ -59,12 +62,15 @@ pub struct Args {
         value_parser = arguments::namespace
     )]
     pub system_namespace: String,
-    /// Where proxies connect, in plain text; a loopback address
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15010", value_parser = arguments::loopback)]
-    pub xds_address: SocketAddr,
-    /// Where health, metrics and debug pages are served, in plain text; a loopback address
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15014", value_parser = arguments::loopback)]
-    pub http_address: SocketAddr,
+    /// Where proxies connect, in plain text; a loopback address; in a pod nowhere unless given, elsewhere 127.0.0.1:15010
+    #[arg(long, value_name = "ADDRESS", value_parser = arguments::loopback)]
+    pub xds_address: Option<SocketAddr>,
+    /// Where health, metrics and debug pages are served to everybody, in plain text; a loopback address; in a pod nowhere unless given, elsewhere 127.0.0.1:15014
+    #[arg(long, value_name = "ADDRESS", value_parser = arguments::loopback)]
+    pub http_address: Option<SocketAddr>,
+    /// Where the same pages are served over TLS to whom the API server knows, with the webhook's certificate; in a pod [::]:15014, elsewhere nowhere unless given
+    #[arg(long, value_name = "ADDRESS", requires = "webhook_address", value_parser = arguments::address)]
+    pub https_address: Option<SocketAddr>,
     /// Where the API server has objects judged, over TLS; in a pod [::]:15017, elsewhere nowhere unless given
     #[arg(long, value_name = "ADDRESS", conflicts_with = "config_dir", value_parser = arguments::address)]
     pub webhook_address: Option<SocketAddr>,
@@ -93,17 +99,9 @@ impl Args {
 pub async fn run(args: &Args) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
     let settings = args.settings()?;
-    let Opened { watch, client, origin } = open(args, &settings, &metrics).await?;
-    let xds = bound("--xds-address", args.xds_address, ads::bind(args.xds_address))?;
-    let http = bound("--http-address", args.http_address, TcpListener::bind(args.http_address).await)?;
-    let webhook = match (&client, webhook_address(args)) {
-        (Some(client), Some(address)) => {
-            let listener = bound("--webhook-address", address, port::bind(address).await)?;
-            Some((listener, client.clone()))
-        }
-        (None, _) | (_, None) => None,
-    };
-    let health = bind_health(args).await?;
+    let Opened { watch, cluster, origin } = open(args, &settings, &metrics).await?;
+    let client = cluster.as_ref().map(|(client, _)| client.clone());
+    let ports = Ports::bind(args).await?;
     let mut terminated = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
     let mut interrupted = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
 
@@ -112,29 +110,50 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     let (trigger, shutdown) = shutdown::channel();
     let (found, of_source) = watch::channel(Arc::default());
     let (problems, reported) = watch::channel(Arc::new(Vec::new()));
-    tokio::spawn(report::run(of_source, mesh.clone(), problems, Arc::clone(&metrics)));
+    let (check, checked) = watch::channel(conditions::Checked::default());
+    tokio::spawn(report::run(of_source, mesh.clone(), problems, check, Arc::clone(&metrics)));
     let service = ads::Service::new(mesh.clone(), Arc::clone(&metrics), Arc::clone(&proxies), shutdown.clone(), now);
-    let pages = http::router(http::Sources {
+    let leading = cluster.map(|(client, standings)| leading::Sources {
+        client,
+        standings,
+        checked,
+        proxies: Arc::clone(&proxies),
+        metrics: Arc::clone(&metrics),
+        settings: settings.clone(),
+        now,
+    });
+    let certificate = Arc::new(Certificate::default());
+    let sources = http::Sources {
         dispatch: mesh.clone(),
         proxies,
         metrics: Arc::clone(&metrics),
         problems: reported,
         version: env!("CARGO_PKG_VERSION"),
-    });
+    };
 
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        origin,
-        xds_address = %xds.local_addr()?,
-        http_address = %http.local_addr()?,
-        health_address = health.as_ref().map(TcpListener::local_addr).transpose()?.map(tracing::field::display),
-        "serving"
-    );
-    let mut served = tokio::spawn(ads::serve(xds, Arc::new(service), shutdown.clone()));
-    let health = health.map(|listener| http::serve(listener, http::health(mesh.clone()), shutdown.clone()));
-    let mut judge = tokio::spawn(judge(webhook, mesh.clone(), Arc::clone(&metrics), settings, shutdown.clone()));
+    ports.log(&origin);
+    let Ports { xds, http, https, webhook, health } = ports;
+    let xds = xds.map(|listener| ads::serve(listener, Arc::new(service), shutdown.clone()));
+    let mut served = tokio::spawn(OptionFuture::from(xds));
+    let plain = |listener, router| port::serve(listener, None, router, http::LIMITS, shutdown.clone());
+    let health = health.map(|listener| plain(listener, http::health(mesh.clone())));
+    let open = http.map(|listener| plain(listener, http::router(sources.clone())));
+    let guarded = match (https, &client) {
+        (Some(listener), Some(client)) => {
+            let tls = tls::acceptor(Arc::clone(&certificate)).context("TLS for --https-address")?;
+            let router = http::guarded(sources, http::Guard::new(client.clone()));
+            Some(port::serve(listener, Some(tls), router, http::LIMITS, shutdown.clone()))
+        }
+        (None, _) | (_, None) => None,
+    };
+    let webhook = webhook.zip(client).map(|(listener, client)| {
+        let dispatch = mesh.clone();
+        (listener, webhook::Sources { client, dispatch, metrics, settings, certificate, now })
+    });
+    let mut judge = tokio::spawn(judge(webhook, shutdown.clone()));
+    let mut leading = tokio::spawn(leading::run(leading, shutdown.clone()));
     let mut pages = tokio::spawn(async move {
-        tokio::join!(http::serve(http, pages, shutdown), OptionFuture::from(health));
+        tokio::join!(OptionFuture::from(open), OptionFuture::from(guarded), OptionFuture::from(health))
     });
     let end = tokio::select! {
         end = follow(watch, &mesh, &found) => end,
@@ -144,12 +163,14 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     };
     tracing::info!("ending");
     trigger.pull();
-    let ended = tokio::time::timeout(GRACE, async { tokio::join!(&mut served, &mut pages, &mut judge) }).await;
+    let ended =
+        tokio::time::timeout(GRACE, async { tokio::join!(&mut served, &mut pages, &mut judge, &mut leading) }).await;
     if ended.is_err() {
         tracing::warn!(grace = ?GRACE, "some connections did not end in time");
         served.abort();
         pages.abort();
         judge.abort();
+        leading.abort();
     }
     end
 }
@@ -157,8 +178,8 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
 /// A source that is followed.
 struct Opened {
     watch: Watch,
-    /// The way to the API server, when there is one.
-    client: Option<Client>,
+    /// The way to the API server, when there is one, and how its objects stand.
+    cluster: Option<(Client, watch::Receiver<Standings>)>,
     /// Where the objects are, for the log.
     origin: String,
 }
@@ -169,7 +190,7 @@ async fn open(args: &Args, settings: &Settings, metrics: &Arc<Metrics>) -> anyho
     let (access, origin) = match (&args.config_dir, &args.kubeconfig) {
         (Some(directory), _) => {
             let (watch, origin) = (source::files::watch(directory, settings), directory.display().to_string());
-            return Ok(Opened { watch, client: None, origin });
+            return Ok(Opened { watch, cluster: None, origin });
         }
         (None, Some(file)) => {
             let context = args.context.clone();
@@ -178,25 +199,14 @@ async fn open(args: &Args, settings: &Settings, metrics: &Arc<Metrics>) -> anyho
         (None, None) => (Access::InCluster, "the cluster of this pod".into()),
     };
     let cluster = source::kube::connect(&access, Arc::clone(metrics), now).await?;
-    let client = Some(cluster.client());
-    Ok(Opened { watch: source::kube::watch(cluster, settings), client, origin })
-}
-
-/// Where objects are judged, if anywhere.
-fn webhook_address(args: &Args) -> Option<SocketAddr> {
-    args.webhook_address.or_else(|| args.is_in_cluster().then_some(webhook::ADDRESS_IN_POD))
+    let client = cluster.client();
+    let (watch, standings) = source::kube::watch(cluster, settings);
+    Ok(Opened { watch, cluster: Some((client, standings)), origin })
 }
 
 /// Serves the webhook, where there is one to serve.
-async fn judge(
-    webhook: Option<(TcpListener, Client)>,
-    dispatch: dispatch::Handle,
-    metrics: Arc<Metrics>,
-    settings: Settings,
-    shutdown: shutdown::Shutdown,
-) {
-    let Some((listener, client)) = webhook else { return };
-    let sources = webhook::Sources { client, dispatch, metrics, settings, now };
+async fn judge(webhook: Option<(TcpListener, webhook::Sources)>, shutdown: Shutdown) {
+    let Some((listener, sources)) = webhook else { return };
     if let Err(error) = webhook::serve(listener, sources, shutdown).await {
         tracing::error!(error = format!("{error:#}"), "objects are not judged when they are applied");
     }
@@ -218,25 +228,6 @@ async fn follow(
         });
     }
     bail!("the source has ended, and nothing would be followed any more; please report the log above")
-}
-
-/// Takes the port of the probes, which come from outside the pod.
-async fn bind_health(args: &Args) -> anyhow::Result<Option<TcpListener>> {
-    let in_pod = || args.is_in_cluster().then_some(HEALTH_IN_POD);
-    let Some(address) = args.health_address.or_else(in_pod) else { return Ok(None) };
-    bound("--health-address", address, port::bind(address).await).map(Some)
-}
-
-fn bound(flag: &str, address: SocketAddr, listener: std::io::Result<TcpListener>) -> anyhow::Result<TcpListener> {
-    listener.map_err(|error| {
-        if error.kind() == std::io::ErrorKind::AddrInUse {
-            anyhow::anyhow!(
-                "{flag} {address}: something listens there already; end it, or give another port (0 takes a free one)"
-            )
-        } else {
-            anyhow::anyhow!("{flag} {address}: {error}")
-        }
-    })
 }
 
 #[allow(clippy::disallowed_methods, reason = "the edge: here the clock is read for all rooms")]

@@ -13,6 +13,7 @@ pub mod kube;
 pub mod locate;
 pub mod path;
 pub mod schema;
+pub mod standing;
 pub mod wire;
 pub mod yaml;
 

@@ -3,7 +3,7 @@
 mod problems;
 mod table;
 
-pub use problems::{ProblemStatus, count, summary};
+pub use problems::{ProblemStatus, count, namespace_of, summary};
 pub use table::{align, table};
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -116,12 +116,16 @@ pub struct Refused {
     pub made_by: Vec<String>,
 }
 
-/// The state of every connected proxy, in the order of their names.
-#[must_use]
-pub fn syncz(proxies: &Proxies) -> Vec<SyncStatus> {
-    let mut list: Vec<SyncStatus> = proxies.list().iter().map(|proxy| of(proxy)).collect();
-    list.sort_by(|a, b| (&a.proxy, a.mainsheet.connected_at).cmp(&(&b.proxy, b.mainsheet.connected_at)));
+/// The state of every connected proxy that is `seen`, in the order of [`sort`].
+pub fn syncz(proxies: &Proxies, seen: impl Fn(&Proxy) -> bool) -> Vec<SyncStatus> {
+    let mut list: Vec<SyncStatus> = proxies.list().iter().filter(|proxy| seen(proxy)).map(|proxy| of(proxy)).collect();
+    sort(&mut list);
     list
+}
+
+/// By name, and of one name by when the stream began.
+pub fn sort(list: &mut [SyncStatus]) {
+    list.sort_by(|a, b| (&a.proxy, a.mainsheet.connected_at).cmp(&(&b.proxy, b.mainsheet.connected_at)));
 }
 
 fn of(proxy: &Proxy) -> SyncStatus {

@@ -6,7 +6,6 @@
 mod answer;
 mod authority;
 mod keeper;
-mod listen;
 mod review;
 mod rollover;
 
@@ -15,7 +14,7 @@ pub use self::authority::SECRET;
 use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::Arc,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::Context as _;
@@ -23,11 +22,26 @@ use ca::TrustDomain;
 use kube::Client;
 use tokio::net::TcpListener;
 
-use self::{answer::Desk, authority::Issuer, keeper::Keeper, listen::Certificate};
-use crate::{dispatch, metrics::Metrics, shutdown::Shutdown, source::Settings};
+use self::{answer::Desk, authority::Issuer, keeper::Keeper};
+use crate::{
+    dispatch,
+    metrics::Metrics,
+    port::{self, Limits},
+    shutdown::Shutdown,
+    source::Settings,
+    tls::{self, Certificate},
+};
 
 /// Where it listens in a pod.
 pub const ADDRESS_IN_POD: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 15017);
+const LIMITS: Limits = Limits {
+    name: "the webhook's port",
+    // API servers keep some each. Anybody in the cluster can open others.
+    connections_max: 512,
+    // API servers close what was idle for 90 s; were we to do so first, a request that is just being sent would be lost.
+    head_timeout: Duration::from_secs(120),
+    connection_timeout: Duration::MAX,
+};
 
 /// What it works with.
 pub struct Sources {
@@ -39,6 +53,8 @@ pub struct Sources {
     pub metrics: Arc<Metrics>,
     /// What the meaning of objects depends on; the Secret is in the system namespace.
     pub settings: Settings,
+    /// The certificate that is kept right here, and served by whoever else holds it.
+    pub certificate: Arc<Certificate>,
     /// The clock for certificates.
     pub now: fn() -> SystemTime,
 }
@@ -54,20 +70,18 @@ impl std::fmt::Debug for Sources {
 /// # Errors
 /// When the domain of the cluster cannot be a trust domain, or TLS is not to be had.
 pub async fn serve(listener: TcpListener, sources: Sources, shutdown: Shutdown) -> anyhow::Result<()> {
-    let Sources { client, dispatch, metrics, settings, now } = sources;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let certificate = Arc::new(Certificate::default());
-    let tls = listen::acceptor(Arc::clone(&provider), Arc::clone(&certificate)).context("TLS for the webhook")?;
+    let Sources { client, dispatch, metrics, settings, certificate, now } = sources;
+    let tls = tls::acceptor(Arc::clone(&certificate)).context("TLS for the webhook")?;
     let issuer = Issuer {
         trust_domain: TrustDomain::parse(&settings.domain).context("the domain of the cluster as a trust domain")?,
         namespace: settings.system_namespace.to_string(),
         domain: settings.domain.clone(),
-        provider,
+        provider: tls::provider(),
     };
     let router = Desk::new(dispatch, metrics, settings).router();
     let keeper = Keeper { client, issuer, certificate, now };
     tokio::select! {
-        () = listen::serve(listener, tls, router, shutdown) => {}
+        () = port::serve(listener, Some(tls), router, LIMITS, shutdown) => {}
         () = keeper.run() => {}
     }
     Ok(())

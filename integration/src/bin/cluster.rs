@@ -29,6 +29,8 @@ enum Subcommands {
     },
     /// Ends it.
     Down,
+    /// Opens a shell in the network of its nodes, where pods can be reached.
+    Shell,
     /// Runs it until Ctrl-C.
     Run {
         /// How many nodes.
@@ -64,6 +66,7 @@ async fn main() -> Result<()> {
             eprintln!("{}", if was { "the cluster is gone" } else { "no cluster is running" });
             Ok(())
         }
+        Subcommands::Shell => standing::shell(&state),
         Subcommands::Run { nodes } => standing::run(&state, nodes).await,
         Subcommands::Inside { nodes } => standing::run_inside(nodes).await,
     }

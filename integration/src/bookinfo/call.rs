@@ -1,4 +1,4 @@
-//! Calls to other services, through the Envoy beside the caller.
+//! Calls to other services: through the Envoy beside the caller, or by their names.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -86,13 +86,13 @@ impl CallError {
 #[derive(Clone, Debug)]
 pub struct Caller {
     client: Client<HttpConnector, Full<Bytes>>,
-    outbound: SocketAddr,
+    outbound: Option<SocketAddr>,
 }
 
 impl Caller {
-    /// Sends all calls to `outbound`, where the Envoy beside this service listens.
+    /// Sends all calls to `outbound`, where the Envoy beside this service listens; without one, each goes where the name of its service leads.
     #[must_use]
-    pub fn through(outbound: SocketAddr) -> Self {
+    pub fn through(outbound: Option<SocketAddr>) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         Self { client: Client::builder(TokioExecutor::new()).build(connector), outbound }
@@ -125,11 +125,13 @@ impl Caller {
 
     fn request(&self, callee: Callee, path: &str, headers: &HeaderMap) -> Result<Request<Full<Bytes>>, CallError> {
         let broken = |error: http::Error| CallError::Broken(error.to_string());
-        let uri = Uri::builder().scheme("http").authority(self.outbound.to_string()).path_and_query(path);
+        let host = format!("{}:{SERVICE_PORT}", callee.name());
+        let authority = self.outbound.map_or_else(|| host.clone(), |outbound| outbound.to_string());
+        let uri = Uri::builder().scheme("http").authority(authority).path_and_query(path);
         let mut request = Request::builder().method(Method::GET).uri(uri.build().map_err(broken)?);
         if let Some(all) = request.headers_mut() {
             all.extend(headers.clone());
-            let host = HeaderValue::try_from(format!("{}:{SERVICE_PORT}", callee.name()));
+            let host = HeaderValue::try_from(host);
             all.insert(HOST, host.map_err(|error| CallError::Broken(error.to_string()))?);
         }
         request.body(Full::default()).map_err(broken)
@@ -149,15 +151,19 @@ mod tests {
     }
 
     #[test]
-    fn a_call_goes_to_the_envoy_and_names_the_service() {
-        let caller = Caller::through("127.0.1.10:9080".parse().unwrap());
+    fn a_call_goes_to_the_envoy_or_the_service_and_names_the_service() {
         let mut headers = HeaderMap::new();
         headers.insert("end-user", "jason".parse().unwrap());
-        let request = caller.request(Callee::Reviews, "/reviews/0", &headers).unwrap();
-        assert_eq!(request.uri().to_string(), "http://127.0.1.10:9080/reviews/0");
-        assert_eq!(
-            (&request.headers()["host"], &request.headers()["end-user"]),
-            (&HeaderValue::from_static("reviews:9080"), &HeaderValue::from_static("jason"))
-        );
+        for (outbound, uri) in [
+            (Some("127.0.1.10:9080".parse().unwrap()), "http://127.0.1.10:9080/reviews/0"),
+            (None, "http://reviews:9080/reviews/0"),
+        ] {
+            let request = Caller::through(outbound).request(Callee::Reviews, "/reviews/0", &headers).unwrap();
+            assert_eq!(request.uri().to_string(), uri);
+            assert_eq!(
+                (&request.headers()["host"], &request.headers()["end-user"]),
+                (&HeaderValue::from_static("reviews:9080"), &HeaderValue::from_static("jason"))
+            );
+        }
     }
 }

@@ -14,12 +14,15 @@ use axum::{
 use clap::{Args, ValueEnum};
 use tokio::net::TcpListener;
 
-use crate::bookinfo::{
-    behaviour::{self, Knobs},
-    call::{Callee, Caller},
-    catalogue::{self, Colour, Details, Rating, Ratings, Reviews, Stock},
-    passed_on::passed_on,
-    productpage,
+use crate::{
+    bookinfo::{
+        behaviour::{self, Knobs},
+        call::{Callee, Caller},
+        catalogue::{self, Colour, Details, Rating, Ratings, Reviews, Stock},
+        passed_on::passed_on,
+        productpage,
+    },
+    process,
 };
 
 /// Which service this program plays.
@@ -49,9 +52,9 @@ pub struct Options {
     /// Where to listen.
     #[arg(long, value_name = "IP:PORT")]
     pub listen: SocketAddr,
-    /// Where calls to other services are sent: the outbound listener of the Envoy beside this service.
-    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9080")]
-    pub outbound: SocketAddr,
+    /// Where calls to other services are sent: the outbound listener of the Envoy beside this service; to the services themselves if not given.
+    #[arg(long, value_name = "IP:PORT")]
+    pub outbound: Option<SocketAddr>,
     /// The name of the pod; ROLE-VERSION if not given.
     #[arg(long)]
     pub pod: Option<String>,
@@ -77,14 +80,20 @@ impl Role {
     }
 }
 
-/// Serves until the program is ended.
+/// Serves until the program is told to end, and then to the end of the requests that are under way.
 ///
 /// # Errors
 /// The address cannot be listened on.
 pub async fn run(options: Options) -> Result<()> {
     let listener = TcpListener::bind(options.listen).await;
     let listener = listener.with_context(|| format!("listen on {}", options.listen))?;
-    axum::serve(listener, router(&options)).await.context("serve")
+    let told = async {
+        if process::told_to_end().await.is_err() {
+            // Nobody can tell it.
+            std::future::pending::<()>().await;
+        }
+    };
+    axum::serve(listener, router(&options)).with_graceful_shutdown(told).await.context("serve")
 }
 
 /// The routes of the service that `options` describe.

@@ -1,7 +1,7 @@
 //! A real API server with its etcd, without nodes or controllers.
 
 use std::{
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -64,22 +64,37 @@ impl ApiServer {
     /// The programs are missing (`make kube`), or they do not get ready.
     pub async fn start() -> Result<Self> {
         let home = Loopback::claim()?;
-        Self::start_at(home.ip(), home, Keeper::start("mainsheet-kube")?).await
+        Self::start_at(home.ip(), home, Keeper::start("mainsheet-kube")?, None).await
+    }
+
+    /// The same, with a store that has room for so many bytes.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_with_quota(bytes: u64) -> Result<Self> {
+        let home = Loopback::claim()?;
+        Self::start_at(home.ip(), home, Keeper::start("mainsheet-kube")?, Some(bytes)).await
     }
 
     /// As [`Self::start`], with the API server at `ip` and etcd at `home`.
-    pub(super) async fn start_at(ip: IpAddr, home: Loopback, keeper: Keeper) -> Result<Self> {
+    pub(super) async fn start_at(ip: IpAddr, home: Loopback, keeper: Keeper, quota: Option<u64>) -> Result<Self> {
         let authority = Authority::new("kubernetes-ca")?;
         write_keys(keeper.directory(), &authority, ip)?;
         let admin = authority.issue("admin", Some("system:masters"), Usage::Client, &[])?;
         let admin = kubeconfig::text(&url(ip), &authority.certificate(), &Credential::Certificate(admin));
         let kubeconfig = keeper.directory().join(KUBECONFIG);
         write(&kubeconfig, &admin)?;
-        let etcd = Etcd::start(&keeper, &home)?;
-        let server = start_server(&keeper, &etcd, ip)?;
+        let etcd = Etcd::start(&keeper, &home, quota)?;
+        let server = start_server(&keeper, "kube-apiserver", &etcd.url(), ip)?;
         let mut it = Self { server, etcd, authority, ip, admin, kubeconfig, keeper, _home: home };
         it.ready().await?;
         Ok(it)
+    }
+
+    /// Where it serves.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.ip, PORT)
     }
 
     /// The address for clients, with the scheme.
@@ -201,7 +216,7 @@ impl ApiServer {
     /// It does not get ready.
     pub async fn restart(&mut self) -> Result<()> {
         self.kill();
-        self.server = start_server(&self.keeper, &self.etcd, self.ip)?;
+        self.server = start_server(&self.keeper, "kube-apiserver", &self.etcd.url(), self.ip)?;
         self.ready().await
     }
 
@@ -214,6 +229,32 @@ impl ApiServer {
     pub async fn forget_history(&mut self) -> Result<()> {
         self.etcd.compact().await?;
         self.restart().await
+    }
+
+    /// Forgets the same without a restart; what the API server remembers by itself, it goes on to remember.
+    ///
+    /// # Errors
+    /// etcd refuses.
+    pub async fn compact_store(&self) -> Result<()> {
+        self.etcd.compact().await
+    }
+
+    /// Its store: to stop it and let it go on.
+    pub fn store(&mut self) -> &Process {
+        self.etcd.process()
+    }
+
+    /// Where the store is, for another API server.
+    pub(super) fn store_url(&self) -> String {
+        self.etcd.url()
+    }
+
+    /// Gives what was deleted back as room of a store that was full, and has it take writes again.
+    ///
+    /// # Errors
+    /// etcd refuses.
+    pub async fn make_room(&self) -> Result<()> {
+        self.etcd.make_room().await
     }
 
     /// The last lines of both logs.
@@ -288,7 +329,8 @@ pub(super) fn write(path: &Path, text: &str) -> Result<()> {
     std::fs::write(path, text).with_context(|| format!("write {}", path.display()))
 }
 
-fn start_server(keeper: &Keeper, etcd: &Etcd, ip: IpAddr) -> Result<Process> {
+/// Starts an API server at `ip` on the store at `etcd`, with its log under `name`.
+pub(super) fn start_server(keeper: &Keeper, name: &str, etcd: &str, ip: IpAddr) -> Result<Process> {
     let mut command = keeper.command(Program::KubeApiServer.find()?);
     let file = |name: &str| keeper.directory().join(name);
     let files = [
@@ -309,7 +351,7 @@ fn start_server(keeper: &Keeper, etcd: &Etcd, ip: IpAddr) -> Result<Process> {
     }
     let (ip, port) = (ip.to_string(), PORT.to_string());
     command.args(["--bind-address", &ip, "--advertise-address", &ip, "--secure-port", &port]);
-    command.args(["--etcd-servers", &etcd.url(), "--service-cluster-ip-range", SERVICE_RANGE]);
+    command.args(["--etcd-servers", etcd, "--service-cluster-ip-range", SERVICE_RANGE]);
     command.args(["--authorization-mode", "Node,RBAC", "--enable-admission-plugins", "NodeRestriction"]);
     command.args(["--service-account-issuer", ISSUER, "--api-audiences", ISSUER]);
     command.args(["--kubelet-preferred-address-types", "InternalIP", "--allow-privileged=true"]);
@@ -318,7 +360,7 @@ fn start_server(keeper: &Keeper, etcd: &Etcd, ip: IpAddr) -> Result<Process> {
         // An EndpointSlice cannot name a loopback address.
         command.arg("--endpoint-reconciler-type=none");
     }
-    keeper.run("kube-apiserver", &mut command)
+    keeper.run(name, &mut command)
 }
 
 /// How an API server beside this one says on whose behalf it asks.

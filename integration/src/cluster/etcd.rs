@@ -26,11 +26,12 @@ pub(super) struct Etcd {
 }
 
 impl Etcd {
-    /// Starts it at `home`. It is not ready yet; whoever uses it waits.
+    /// Starts it at `home`, with room for so many bytes; its own default where none are given. It is not ready yet;
+    /// whoever uses it waits.
     ///
     /// # Errors
     /// There is none or it cannot be started.
-    pub(super) fn start(keeper: &Keeper, home: &Loopback) -> Result<Self> {
+    pub(super) fn start(keeper: &Keeper, home: &Loopback, quota: Option<u64>) -> Result<Self> {
         let address = home.at(CLIENT_PORT);
         let (clients, peers) = (format!("http://{address}"), format!("http://{}", home.at(PEER_PORT)));
         let mut command = keeper.command(Program::Etcd.find()?);
@@ -38,6 +39,7 @@ impl Etcd {
         command.args(["--name", "test", "--listen-client-urls", &clients, "--advertise-client-urls", &clients]);
         command.args(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers]);
         command.args(["--initial-cluster", &format!("test={peers}"), "--log-level", "warn"]);
+        command.args(quota.map(|bytes| format!("--quota-backend-bytes={bytes}")));
         // A test's data need not survive the machine.
         command.arg("--unsafe-no-fsync");
         Ok(Self { process: keeper.run("etcd", &mut command)?, address })
@@ -63,6 +65,22 @@ impl Etcd {
         let now = self.call("/v3/kv/range", &json!({"key": BASE64_STANDARD.encode("/"), "count_only": true})).await?;
         let revision = now.pointer("/header/revision").context("etcd says no revision")?.clone();
         self.call("/v3/kv/compaction", &json!({"revision": revision, "physical": true})).await?;
+        Ok(())
+    }
+
+    /// Gives what was deleted back as room, and takes writes again.
+    ///
+    /// # Errors
+    /// It does not answer or refuses.
+    pub(super) async fn make_room(&self) -> Result<()> {
+        self.compact().await?;
+        self.call("/v3/maintenance/defragment", &json!({})).await?;
+        let raised = self.call("/v3/maintenance/alarm", &json!({"action": "GET"})).await?;
+        for alarm in raised.get("alarms").and_then(Value::as_array).into_iter().flatten() {
+            let of = |field: &str| alarm.get(field).cloned().unwrap_or_default();
+            let end = json!({"action": "DEACTIVATE", "memberID": of("memberID"), "alarm": of("alarm")});
+            self.call("/v3/maintenance/alarm", &end).await?;
+        }
         Ok(())
     }
 

@@ -74,6 +74,19 @@ impl Image {
     }
 }
 
+/// A copy of a program in `directory`, without what only a debugger reads, which is most of it.
+///
+/// # Errors
+/// There is no such program.
+pub async fn stripped(program: &Path, directory: &Path) -> Result<PathBuf> {
+    let name = program.file_name().with_context(|| format!("{} is no program", program.display()))?;
+    let copy = directory.join(name);
+    let mut strip = Command::new("strip");
+    strip.arg("-o").arg(&copy).arg(program);
+    command::output(strip).await?;
+    Ok(copy)
+}
+
 /// Writes an archive with these images.
 ///
 /// # Errors

@@ -105,7 +105,8 @@ pub fn start<I: AsRef<OsStr>>(keeper: &Keeper, arguments: impl IntoIterator<Item
     let mut command: Command = keeper.command("unshare");
     command.args(["--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"]);
     command.args(["sh", "-c", SCRIPT, "isolate"]).arg(std::env::current_exe().context("find this program")?);
-    command.args(arguments).env(INSIDE, "1");
+    // Of what is written inside, the end is shown: the reason, and not where it came from.
+    command.args(arguments).env(INSIDE, "1").env("RUST_LIB_BACKTRACE", "0");
     keeper.run("inside", &mut command)
 }
 

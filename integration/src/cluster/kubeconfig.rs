@@ -1,5 +1,7 @@
 //! How a client finds an API server and shows who it is.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use kube::{
@@ -9,6 +11,9 @@ use kube::{
 use serde_json::{Value, json};
 
 use crate::cluster::pki::Certified;
+
+/// In the certificates of all API servers.
+const SERVER_NAME: &str = "kubernetes";
 
 /// How a client shows who it is.
 #[derive(Clone, Debug)]
@@ -38,6 +43,21 @@ pub fn text(url: &str, authority_pem: &str, credential: &Credential) -> String {
         "current-context": "test",
     });
     format!("{config:#}\n")
+}
+
+/// The text of the kubeconfig in a file, made by [`text`], with another way to the same API server: whatever the address
+/// there, the server is who it was.
+///
+/// # Errors
+/// The file is not such.
+pub fn led_by(file: &Path, url: &str) -> Result<String> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+    let mut config: Value = serde_json::from_str(&text).with_context(|| format!("{}", file.display()))?;
+    let cluster = config.pointer_mut("/clusters/0/cluster").context("the file names no cluster")?;
+    let cluster = cluster.as_object_mut().context("the cluster is no object")?;
+    cluster.insert("server".into(), url.into());
+    cluster.insert("tls-server-name".into(), SERVER_NAME.into());
+    Ok(config.to_string())
 }
 
 /// A client that goes by the text of a kubeconfig.

@@ -22,6 +22,7 @@ use tokio::{
 
 use crate::{
     cluster::{ApiServer, Cluster, api_server, isolate, keeper::Keeper, node::BRIDGE_IP},
+    outside::{self, Program},
     process, wait,
 };
 
@@ -31,6 +32,8 @@ const READY_WITHIN: Duration = Duration::from_secs(300);
 const GONE_WITHIN: Duration = Duration::from_secs(60);
 /// In the keeper's directory: the socket that leads to the API server.
 const SOCKET: &str = "api.sock";
+/// In the directory of the state: the process whose network is that of the nodes.
+const INSIDE: &str = "inside";
 /// In the keeper's directory: there once all is ready.
 const READY: &str = "ready";
 
@@ -92,7 +95,7 @@ impl State {
     }
 
     fn clear(&self) {
-        for name in ["kubeconfig", "kept-in", "pid"] {
+        for name in ["kubeconfig", "kept-in", INSIDE, "pid"] {
             // What is not there need not be removed.
             let _ = fs::remove_file(self.directory.join(name));
         }
@@ -124,7 +127,8 @@ pub async fn run(state: &State, nodes: u8) -> Result<()> {
 /// The cluster does not get ready.
 pub async fn run_inside(nodes: u8) -> Result<()> {
     let keeper = Keeper::around()?;
-    let _cluster = Cluster::start(nodes).await?;
+    let cluster = Cluster::start(nodes).await?;
+    cluster.import_built(&[Program::ControlPlane, Program::Bookinfo]).await?;
     let socket = UnixListener::bind(keeper.directory().join(SOCKET)).context("listen on a socket")?;
     fs::write(keeper.directory().join(READY), "").context("say that the cluster is ready")?;
     let server = SocketAddr::from((BRIDGE_IP, api_server::PORT));
@@ -159,6 +163,21 @@ pub async fn up(state: &State, arguments: &[&str]) -> Result<()> {
         Ok(Ok(()))
     })
     .await?
+}
+
+/// A shell in the network of the nodes, where the addresses of pods can be reached.
+///
+/// # Errors
+/// No cluster with nodes is ready, or the shell cannot be started.
+pub fn shell(state: &State) -> Result<()> {
+    let inside = fs::read_to_string(state.directory.join(INSIDE));
+    let inside = inside.context("no cluster with nodes is ready (make cluster starts one)")?;
+    let mut command = Command::new("nsenter");
+    command.args(["--target", &inside, "--net"]).arg(outside::variable("SHELL").unwrap_or_else(|| "sh".into()));
+    // Loopback is another one there.
+    command.env("KUBECONFIG", state.kept_in()?.join(api_server::KUBECONFIG));
+    // How the last command of the shell ended is the person's business.
+    command.status().map(drop).context("start a shell")
 }
 
 /// Ends the cluster; whether there was one.
@@ -224,6 +243,7 @@ async fn serve(state: &State, nodes: u8) -> Result<()> {
     let there = api_server::url(BRIDGE_IP.into());
     let kubeconfig =
         fs::read_to_string(keeper.directory().join(api_server::KUBECONFIG)).context("read the kubeconfig")?;
+    state.write(INSIDE, &inside.id().to_string())?;
     state.tell(keeper.directory(), &kubeconfig.replace(&there, &here))?;
     let socket = keeper.directory().join(SOCKET);
     loop {

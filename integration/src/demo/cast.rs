@@ -1,4 +1,4 @@
-//! Who plays: the six pods of Bookinfo, and a host outside the mesh. The addresses are those of `manifests/samples/bookinfo/`.
+//! Who plays: the six pods of Bookinfo, and a host outside the mesh. The addresses are those of `manifests/samples/bookinfo/loopback/`.
 
 use std::net::IpAddr;
 
@@ -58,8 +58,8 @@ mod tests {
     #[test]
     fn the_samples_place_every_pod_where_the_demo_starts_it() {
         for pod in PODS {
-            let text = sample(&format!("bookinfo/{}.yaml", pod.name)).unwrap();
-            let endpoint = sample(&format!("bookinfo/endpoints-{}.yaml", pod.name)).unwrap();
+            let text = sample(&format!("bookinfo/loopback/{}.yaml", pod.name)).unwrap();
+            let endpoint = sample(&format!("bookinfo/loopback/endpoints-{}.yaml", pod.name)).unwrap();
             let (ip, port) = (format!("127.0.1.{}", pod.number), app_port(1, pod.number));
             assert!(text.contains(&format!("podIP: {ip}\n")), "{text}");
             assert!(text.contains(&format!("defaultEndpoint: 127.0.0.1:{port}\n")), "{text}");

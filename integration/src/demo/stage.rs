@@ -98,7 +98,7 @@ impl Stage {
             version: pod.version,
             ip: self.place.ip(pod),
             service_account: &format!("bookinfo-{}", pod.service),
-            xds: self.place.xds(),
+            xds: &[self.place.xds()],
             admin: self.place.admin(pod),
             protocol: Protocol::Delta,
         };
@@ -225,16 +225,18 @@ impl Stage {
     }
 }
 
-/// A copy of the samples in `directory`, to be changed.
+/// A copy of the samples in one folder of `directory`, to be changed.
 fn copied_samples(place: &Place, directory: &Path) -> Result<ConfigDir> {
     let config = ConfigDir::create(directory.join("config"))?;
-    let samples = repository().join("manifests/samples/bookinfo");
-    let entries = std::fs::read_dir(&samples).with_context(|| format!("read {}", samples.display()))?;
-    for entry in entries {
-        let path = entry.with_context(|| format!("read {}", samples.display()))?.path();
-        let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-        if let Some(name) = path.file_name().and_then(|name| name.to_str()) {
-            config.write(name, &place.relocate(&text))?;
+    for folder in ["bookinfo", "bookinfo/loopback"] {
+        let samples = repository().join("manifests/samples").join(folder);
+        let entries = std::fs::read_dir(&samples).with_context(|| format!("read {}", samples.display()))?;
+        for entry in entries {
+            let path = entry.with_context(|| format!("read {}", samples.display()))?.path();
+            if let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|_| path.is_file()) {
+                let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+                config.write(name, &place.relocate(&text))?;
+            }
         }
     }
     Ok(config)

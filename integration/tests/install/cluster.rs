@@ -1,11 +1,11 @@
 //! Installed into a whole cluster, as the README says: the image of this build, the permissions and the security context of the manifests.
 
-use std::{net::IpAddr, path::Path, process::Command, time::Duration};
+use std::{net::IpAddr, path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use integration::{
     client::{self, Call},
-    cluster::{Cluster, image::Image, isolate},
+    cluster::{Cluster, isolate},
     outside::{self, Program},
     wait,
 };
@@ -40,26 +40,14 @@ fn it_is_installed_upgraded_and_removed_without_a_trace() -> Result<()> {
             );
         }
         let cluster = Cluster::start(2).await?;
-        import(&cluster).await?;
+        cluster.import_built(&[Program::ControlPlane]).await?;
         let before = inventory(&cluster.client().await?, "").await?;
         install(&cluster).await?;
+        read_as_a_user(&cluster).await?;
         upgrade(&cluster).await?;
         lose_a_pod(&cluster).await?;
         uninstall(&cluster, &before).await
     })
-}
-
-/// Two references of one image, without what only a debugger reads.
-async fn import(cluster: &Cluster) -> Result<()> {
-    let directory = tempfile::tempdir()?;
-    let program = directory.path().join("mainsheet");
-    let stripped = Command::new("strip").arg("-o").arg(&program).arg(Program::ControlPlane.find()?).status()?;
-    ensure!(stripped.success(), "strip: {stripped}");
-    let mut images = Vec::new();
-    for reference in ["registry.example/mainsheet:1", "registry.example/mainsheet:2"] {
-        images.push(Image::of_program(reference, &program, &[]).await?);
-    }
-    cluster.import(&images).await
 }
 
 async fn pods(cluster: &Cluster) -> Result<Vec<Pod>> {
@@ -103,6 +91,48 @@ async fn install(cluster: &Cluster) -> Result<()> {
     ensure!(nodes == ["node1", "node2"], "the replicas are on {nodes:?}");
     let again = mainsheet(kubeconfig, INSTALL).await?.notes;
     ensure!(again.is_empty(), "{again}");
+    Ok(())
+}
+
+/// Who has the documented rights, and no others, asks every replica through the API server.
+async fn read_as_a_user(cluster: &Cluster) -> Result<()> {
+    let jane = cluster.server().kubeconfig_for("jane", None)?;
+    let mainsheet = async |arguments: &str| mainsheet(&jane, arguments).await;
+    let refused = async |arguments: &str, reason: &str| {
+        let error = mainsheet(arguments).await.err().map(|error| error.to_string()).unwrap_or_default();
+        ensure!(error.contains(reason) && error.contains("docs/PERMISSIONS.md"), "{arguments}: {error}");
+        Ok(())
+    };
+    refused("status", "EndpointSlices of Service istio-system/mainsheet").await?;
+    refused("analyze -A", "\"jane\" cannot list").await?;
+    let page = std::fs::read_to_string(outside::repository().join("docs/PERMISSIONS.md"))?;
+    let role = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).context("no YAML there")?;
+    let file = cluster.server().directory().join("analyze.yaml");
+    std::fs::write(&file, role)?;
+    cluster.apply(&file).await?;
+    let bind = "create rolebinding mainsheet-cli-jane --role mainsheet-cli --user jane -n istio-system";
+    ensure!(page.contains(bind), "the page does not say: {bind}");
+    cluster.kubectl(&bind.split(' ').collect::<Vec<_>>()).await?;
+    let bind_everywhere =
+        ["create", "clusterrolebinding", "jane", "--clusterrole", "mainsheet-analyze", "--user", "jane"];
+    cluster.kubectl(&bind_everywhere).await?;
+
+    let status =
+        wait::until_within(STEP_WITHIN, "the certificates", async || mainsheet("status -A -o json").await).await?;
+    ensure!(
+        status.out == "[]\n" && status.notes == "0 proxies of 2 replicas of istio-system/mainsheet\n",
+        "{status:?}"
+    );
+    ensure!(mainsheet("status").await?.out.starts_with("NAME "));
+    let error = mainsheet("proxy-config web.default").await.err().context("a proxy that is not there")?.to_string();
+    ensure!(error.contains("404") && error.contains("no such proxy"), "{error}");
+    refused("status --service-account default/default", "a token of service account default/default").await?;
+    let found = mainsheet("analyze -A --show warning").await?;
+    ensure!(found.notes == "no problems in the cluster\n", "{found:?}");
+
+    cluster.kubectl(&["delete", "rolebinding", "mainsheet-cli-jane", "-n", NAMESPACE]).await?;
+    cluster.kubectl(&["delete", "clusterrolebinding", "jane"]).await?;
+    cluster.kubectl(&["delete", "clusterrole", "mainsheet-analyze"]).await?;
     Ok(())
 }
 

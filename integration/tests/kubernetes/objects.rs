@@ -157,6 +157,7 @@ async fn definitions_come_late_in_any_version_and_go() -> Result<()> {
     Ok(())
 }
 
+/// Row 21: a slice that is before its Pods waits for them, and not for ever; what never comes is counted and said.
 #[tokio::test]
 async fn a_slice_waits_for_its_pod() -> Result<()> {
     let Some(mut world) = World::prepare("a_slice_waits_for_its_pod", &[]).await? else { return Ok(()) };
@@ -173,10 +174,18 @@ async fn a_slice_waits_for_its_pod() -> Result<()> {
     world.apply(pod("web-2", "v2")).await?;
     let both = ["10.1.0.1:8080 v1", "10.1.0.2:8080 v2"];
     world.until("both endpoints, with their labels", |held| held.endpoints("web") == both).await?;
+    // What the slice does not name any more does not wait for what it names in addition.
+    world.apply(slice("web", &[("10.1.0.2", "web-2"), ("10.1.0.4", "late")])).await?;
+    world.until("the endpoint to go at once", |held| held.endpoints("web") == ["10.1.0.2:8080 v2"]).await?;
     // A Pod that never comes is not waited for longer than it takes.
     world.apply(slice("web", &[("10.1.0.3", "ghost")])).await?;
     world.until("the endpoint without a Pod", |held| held.endpoints("web") == ["10.1.0.3:8080 -"]).await?;
     let problem = "MS0519 EndpointSlice default/web-1 endpoints".to_owned();
     world.until("the Pod to be missed", |held| held.problems().contains(&problem)).await?;
+    let metrics = world.control_plane.metrics().await?;
+    ensure!(
+        metrics.named("mainsheet_problems").any(|(of, count)| of.contains("warning") && count >= 1.0),
+        "{metrics:?}"
+    );
     Ok(())
 }

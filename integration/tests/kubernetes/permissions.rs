@@ -12,19 +12,29 @@ pub(crate) const USER: &str = "mainsheet";
 
 /// The objects of docs/KUBERNETES.md.
 pub(crate) fn documented() -> Result<[Value; 2]> {
-    let page = std::fs::read_to_string(outside::repository().join("docs/KUBERNETES.md"))?;
+    documented_in("docs/KUBERNETES.md")
+}
+
+/// The objects of the first YAML in a page.
+pub(crate) fn documented_in<const N: usize>(page: &str) -> Result<[Value; N]> {
+    let page = std::fs::read_to_string(outside::repository().join(page))?;
     let text = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).context("no YAML there")?;
     let objects = text.split("---\n").map(serde_saphyr::from_str).collect::<Result<Vec<Value>, _>>()?;
-    <[Value; 2]>::try_from(objects).map_err(|objects| anyhow::anyhow!("{objects:?}"))
+    <[Value; N]>::try_from(objects).map_err(|objects| anyhow::anyhow!("{objects:?}"))
 }
 
 pub(crate) fn binding(kind: &str, role: &Value) -> Value {
+    binding_of(kind, role, USER)
+}
+
+/// Binds a role to a user.
+pub(crate) fn binding_of(kind: &str, role: &Value, user: &str) -> Value {
     let mut metadata = role["metadata"].clone();
-    metadata["name"] = "mainsheet".into();
+    metadata["name"] = user.into();
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": format!("{kind}Binding"), "metadata": metadata,
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role["metadata"]["name"]},
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": USER}],
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
     })
 }
 

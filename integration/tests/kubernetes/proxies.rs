@@ -1,90 +1,37 @@
 //! From an object in the API server to what a real Envoy does.
 
-use std::process::Command;
-
-use anyhow::{Context, Result, ensure};
-use integration::{
-    app::App,
-    client::{Call, send},
-    envoy::Envoy,
-    outside::Program,
-    ports::Loopback,
-    wait,
-};
+use anyhow::Result;
+use integration::{app::App, envoy::Protocol, mesh::Caller, outside::Program};
 use serde_json::{Value, json};
 
-use crate::world::{World, istio, networking};
+use crate::{
+    stage::{call, entry, subsets, until_answered},
+    world::{World, istio},
+};
 
-const HTTP_PROXY_PORT: u16 = 15_007;
+const HOST: &str = "web.example.com";
 
 fn route(version: &str) -> Value {
-    let destination = json!({"host": "web.example.com", "subset": version});
-    istio(
-        "VirtualService",
-        "web",
-        json!({"hosts": ["web.example.com"], "http": [{"route": [{"destination": destination}]}]}),
-    )
-}
-
-async fn envoy(world: &World, address: &Loopback) -> Result<Envoy> {
-    let ip = address.ip();
-    let mut command = Command::new(Program::Agent.find()?);
-    command.args(["bootstrap", "--node-id", &format!("sidecar~{ip}~caller.default~default.svc.cluster.local")]);
-    command.args(["--xds-address", &world.control_plane.xds().to_string()]);
-    command.args(["--admin-address", &address.at(15_000).to_string()]);
-    for entry in
-        ["INTERCEPTION_MODE=NONE", &format!("INSTANCE_IPS={ip}"), &format!("HTTP_PROXY_PORT={HTTP_PROXY_PORT}")]
-    {
-        command.args(["--metadata", entry]);
-    }
-    let output = command.output().context("run the agent")?;
-    ensure!(output.status.success(), "the agent: {}", String::from_utf8_lossy(&output.stderr));
-    let bootstrap = String::from_utf8(output.stdout)?;
-    let mut envoy = Envoy::start("caller", &bootstrap, address.at(15_000), world.directory.path())?;
-    envoy.ready().await?;
-    Ok(envoy)
+    let destination = json!({"host": HOST, "subset": version});
+    istio("VirtualService", "web", json!({"hosts": [HOST], "http": [{"route": [{"destination": destination}]}]}))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_edit_in_the_cluster_moves_the_requests_of_an_envoy() -> Result<()> {
     let name = "an_edit_in_the_cluster_moves_the_requests_of_an_envoy";
     let Some(mut world) = World::prepare(name, &[Program::Envoy, Program::Agent]).await? else { return Ok(()) };
-    let kinds = [
-        ("ServiceEntry", "serviceentries"),
-        ("VirtualService", "virtualservices"),
-        ("DestinationRule", "destinationrules"),
-    ];
-    for (kind, plural) in kinds {
-        world.apply(networking(kind, plural)).await?;
-    }
-    // The API server lets no EndpointSlice name an address of this machine alone; a ServiceEntry may.
+    world.define(&["ServiceEntry", "VirtualService", "DestinationRule"]).await?;
     let (one, two) =
         (App::start("web-1", "v1", world.home.at(0)).await?, App::start("web-2", "v2", world.home.at(0)).await?);
-    let endpoint = |app: &App| {
-        let address = app.address();
-        json!({"address": address.ip().to_string(), "ports": {"http": address.port()}, "labels": {"version": app.version()}})
-    };
-    let ports = json!([{"number": 80, "name": "http", "protocol": "HTTP"}]);
-    let entry = json!({
-        "hosts": ["web.example.com"], "ports": ports, "resolution": "STATIC", "endpoints": [endpoint(&one), endpoint(&two)],
-    });
-    world.apply(istio("ServiceEntry", "web", entry)).await?;
-    let subset = |name: &str| json!({"name": name, "labels": {"version": name}});
-    let rule = json!({"host": "web.example.com", "subsets": [subset("v1"), subset("v2")]});
-    world.apply(istio("DestinationRule", "web", rule)).await?;
+    world.apply(entry("web", HOST, &[&one, &two])).await?;
+    world.apply(subsets("web", HOST, &["v1", "v2"])).await?;
     world.apply(route("v1")).await?;
     world.control_plane.restart().await?;
-    let address = Loopback::claim()?;
-    let _envoy = envoy(&world, &address).await?;
-    let call = Call::get("web.example.com", "/").as_to_a_proxy();
+    let caller =
+        Caller::start("caller-v1", &[world.control_plane.xds()], Protocol::Delta, world.directory.path()).await?;
     let answers = async |app: &App| {
         let before = app.requests();
-        wait::until(&format!("an answer of {}", app.name()), async || {
-            let answer = send(address.at(HTTP_PROXY_PORT), &call).await?;
-            ensure!(answer.status == 200 && app.requests() > before, "{}: {}", answer.status, answer.text());
-            Ok(())
-        })
-        .await
+        until_answered(&caller, &call(HOST, "/"), |_| app.requests() > before).await
     };
     answers(&one).await?;
     world.apply(route("v2")).await?;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -33,14 +34,23 @@ use crate::{
     world::{NAMESPACE, World, control_plane, istio, networking, route, service},
 };
 
-const SYSTEM: &str = "istio-system";
+pub(crate) const SYSTEM: &str = "istio-system";
+/// With the authority that signs the webhook's certificates.
+pub(crate) const SECRET: &str = "mainsheet-ca";
 const CONFIGURATION: &str = "mainsheet-istio-system";
 const PORT: u16 = 15_017;
+/// Of the pages over TLS, with the webhook's certificate.
+pub(crate) const PAGES_PORT: u16 = 15_114;
 const ROUTES: &str = "/apis/networking.istio.io/v1/namespaces/default/virtualservices";
 
 /// A control plane with the documented permissions, whose webhook the API server calls.
-async fn prepare(name: &str) -> Result<Option<World>> {
-    let Some(mut world) = World::prepare(name, &[]).await? else { return Ok(None) };
+pub(crate) async fn prepare(name: &str) -> Result<Option<World>> {
+    let Some(world) = World::prepare(name, &[]).await? else { return Ok(None) };
+    Ok(Some(installed(world).await?))
+}
+
+/// The same, on an API server that is there.
+pub(crate) async fn installed(mut world: World) -> Result<World> {
     world.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}})).await?;
     // Without a schema, so that it is the webhook that refuses.
     world.apply(networking("VirtualService", "virtualservices")).await?;
@@ -50,10 +60,11 @@ async fn prepare(name: &str) -> Result<Option<World>> {
     }
     world.become_user(USER)?;
     world.control_plane.add_argument("--webhook-address", &world.home.at(PORT).to_string());
+    world.control_plane.add_argument("--https-address", &world.home.at(PAGES_PORT).to_string());
     lead_to(&world, &world.home).await?;
     world.apply(configuration()).await?;
     world.control_plane.restart().await?;
-    Ok(Some(world))
+    Ok(world)
 }
 
 /// The Service by whose name the webhook is called leads to this address: there is no network of the cluster.
@@ -102,7 +113,7 @@ fn misplaced_weight() -> Value {
 }
 
 /// The webhook refuses what it should refuse, through the API server.
-async fn until_it_judges(world: &World) -> Result<()> {
+pub(crate) async fn until_it_judges(world: &World) -> Result<()> {
     wait::until("a refusal by the webhook", async || {
         let (status, body, _) = applied(&world.client, &misplaced_weight()).await?;
         let message = body["message"].as_str().unwrap_or_default();
@@ -113,7 +124,7 @@ async fn until_it_judges(world: &World) -> Result<()> {
 }
 
 /// The certificates in the bundle of the configuration.
-async fn bundle(client: &Client) -> Result<TrustBundle> {
+pub(crate) async fn bundle(client: &Client) -> Result<TrustBundle> {
     let api: Api<ValidatingWebhookConfiguration> = Api::all(client.clone());
     let webhooks = api.get(CONFIGURATION).await?.webhooks.unwrap_or_default();
     let pem = webhooks.into_iter().next().and_then(|webhook| webhook.client_config.ca_bundle).context("no bundle")?;
@@ -126,12 +137,17 @@ fn trust_domain() -> Result<TrustDomain> {
 
 /// A connection to the webhook as the API server opens it.
 async fn connect(home: &Loopback, trusted: &TrustBundle) -> Result<TlsStream<TcpStream>> {
+    connect_to(home.at(PORT), trusted).await
+}
+
+/// A connection to what is the control plane, or to nothing.
+pub(crate) async fn connect_to(address: SocketAddr, trusted: &TrustBundle) -> Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     trusted.roots().try_for_each(|(_, root)| roots.add(root.clone()))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let config = config.with_root_certificates(roots).with_no_client_auth();
-    let stream = TcpStream::connect(home.at(PORT)).await?;
+    let stream = TcpStream::connect(address).await?;
     let name = ServerName::try_from("mainsheet.istio-system.svc")?;
     Ok(TlsConnector::from(Arc::new(config)).connect(name, stream).await?)
 }
@@ -192,7 +208,7 @@ async fn replicas_share_the_root_and_a_deleted_secret_comes_back_as_it_was() -> 
     let Some(mut world) = prepare(NAME).await? else { return Ok(()) };
     until_it_judges(&world).await?;
     let secrets: Api<Secret> = Api::namespaced(world.client.clone(), SYSTEM);
-    let before = secrets.get("mainsheet-ca").await?;
+    let before = secrets.get(SECRET).await?;
     let home = Loopback::claim()?;
     let directory = tempfile::tempdir()?;
     let mut second = control_plane(&world.server.kubeconfig_for(USER, None)?, &home, directory.path());
@@ -205,8 +221,8 @@ async fn replicas_share_the_root_and_a_deleted_secret_comes_back_as_it_was() -> 
     lead_to(&world, &home).await?;
     world.control_plane.kill();
     until_it_judges(&world).await?;
-    secrets.delete("mainsheet-ca", &Default::default()).await?;
-    let after = wait::until("the Secret", async || Ok(secrets.get("mainsheet-ca").await?)).await?;
+    secrets.delete(SECRET, &Default::default()).await?;
+    let after = wait::until("the Secret", async || Ok(secrets.get(SECRET).await?)).await?;
     ensure!(after.data == before.data && after.metadata.uid != before.metadata.uid);
     Ok(())
 }
@@ -245,7 +261,7 @@ async fn a_new_authority_under_load_fails_no_admission() -> Result<()> {
             ("root-cert.pem", new.certificate_pem()),
         ]);
         let secrets: Api<Secret> = Api::namespaced(world.client.clone(), SYSTEM);
-        secrets.patch("mainsheet-ca", &PatchParams::default(), &Patch::Merge(json!({"stringData": data}))).await?;
+        secrets.patch(SECRET, &PatchParams::default(), &Patch::Merge(json!({"stringData": data}))).await?;
         let swapped = wait::until("a certificate of the new root", async || {
             connect(&world.home, new.bundle()).await.map(|_| Instant::now())
         });

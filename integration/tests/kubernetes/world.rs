@@ -13,13 +13,15 @@ use integration::{
 };
 use kube::{
     Api, Client,
-    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams},
+    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// The namespace of everything that has one.
 pub(crate) const NAMESPACE: &str = "default";
+/// A proxy that no Pod is of.
+pub(crate) const NODE: &str = "sidecar~10.1.9.9~client.default~default.svc.cluster.local";
 
 pub(crate) struct World {
     pub(crate) control_plane: ControlPlane,
@@ -32,11 +34,20 @@ pub(crate) struct World {
 impl World {
     /// An API server, and a control plane that is not started yet; `None` when the test `name` is skipped.
     pub(crate) async fn prepare(name: &str, more: &[Program]) -> Result<Option<Self>> {
+        Self::prepare_on(name, more, ApiServer::start()).await
+    }
+
+    /// The same, with an API server that is started in another way.
+    pub(crate) async fn prepare_on(
+        name: &str,
+        more: &[Program],
+        server: impl Future<Output = Result<ApiServer>>,
+    ) -> Result<Option<Self>> {
         let needed = [&[Program::Etcd, Program::KubeApiServer, Program::ControlPlane], more].concat();
         if !outside::all_present(name, &needed)? {
             return Ok(None);
         }
-        let server = ApiServer::start().await?;
+        let server = server.await?;
         let directory = tempfile::Builder::new().prefix("mainsheet-").tempdir()?;
         let home = Loopback::claim()?;
         let control_plane = control_plane(server.kubeconfig(), &home, directory.path());
@@ -55,13 +66,42 @@ impl World {
         Ok(())
     }
 
+    /// One more control plane on the same API server, not started yet, with the address that it listens at.
+    pub(crate) fn replica(&self) -> Result<(ControlPlane, Loopback)> {
+        let home = Loopback::claim()?;
+        let directory = self.directory.path().join(home.ip().to_string());
+        std::fs::create_dir(&directory)?;
+        Ok((control_plane(self.server.kubeconfig(), &home, &directory), home))
+    }
+
+    /// Defines kinds of Istio's networking group.
+    pub(crate) async fn define(&self, kinds: &[&str]) -> Result<()> {
+        for kind in kinds {
+            let plural = kind.to_lowercase();
+            let plural = plural.strip_suffix('y').map_or_else(|| format!("{plural}s"), |stem| format!("{stem}ies"));
+            self.apply(networking(kind, &plural)).await?;
+        }
+        Ok(())
+    }
+
     /// Makes the object what `object` says, whether it is there or not.
     pub(crate) async fn apply(&self, object: Value) -> Result<()> {
-        let (api, name) = self.api(&object)?;
-        let params = PatchParams::apply("tests").force();
         // A kind whose definition has only just come is not served everywhere at once.
-        let title = format!("{} {name} to be accepted", object["kind"]);
-        wait::until(&title, async || Ok(api.patch(&name, &params, &Patch::Apply(&object)).await?)).await?;
+        let title = format!("{} {} to be accepted", object["kind"], object["metadata"]["name"]);
+        wait::until(&title, async || self.try_to_apply(&object).await).await
+    }
+
+    /// The same, once.
+    pub(crate) async fn try_to_apply(&self, object: &Value) -> Result<()> {
+        let (api, name) = self.api(object)?;
+        api.patch(&name, &PatchParams::apply("tests").force(), &Patch::Apply(object)).await?;
+        Ok(())
+    }
+
+    /// Makes an object that is not there; tried once.
+    pub(crate) async fn create(&self, object: &Value) -> Result<()> {
+        let (api, _) = self.api(object)?;
+        api.create(&PostParams::default(), &serde_json::from_value(object.clone())?).await?;
         Ok(())
     }
 
@@ -244,4 +284,15 @@ pub(crate) fn slice(service: &str, endpoints: &[(&str, &str)]) -> Value {
         "ports": [{"name": "http", "port": 8080}],
         "endpoints": endpoints.iter().map(endpoint).collect::<Vec<_>>(),
     })
+}
+
+/// A slice with so many endpoints of no Pod, the first of which is the one of this number.
+pub(crate) fn bare_slice(service: &str, suffix: &str, first: usize, count: usize) -> Value {
+    let address = |at: usize| format!("10.{}.{}.{}", 64 + at / 62_500, at / 250 % 250, at % 250 + 1);
+    let endpoints: Vec<_> =
+        (first..first + count).map(|at| json!({"addresses": [address(at)], "conditions": {"ready": true}})).collect();
+    let mut made = slice(service, &[]);
+    made["metadata"]["name"] = format!("{service}-{suffix}").into();
+    made["endpoints"] = endpoints.into();
+    made
 }

@@ -132,8 +132,8 @@ const HOUSES: [House; 3] = [
             Room { name: "source", may_name: &["mesh::model"] },
             // The definitions are made from the very types and rules that files are held against.
             Room { name: "crds", may_name: &["crate::source::istio", "crate::source::schema::EXCLUSIVE"] },
-            // Knows the objects of an installation alone, nothing of a mesh; and which Secret the control plane makes besides.
-            Room { name: "install", may_name: &["crate::webhook::SECRET"] },
+            // Knows the objects of an installation alone, nothing of a mesh; and what the control plane makes besides.
+            Room { name: "install", may_name: &["crate::webhook::SECRET", "crate::leader::LEASE"] },
             // It counts what was compiled, type by type.
             Room { name: "dispatch", may_name: &["mesh", "proto::ResourceType"] },
             Room {
@@ -166,6 +166,26 @@ const HOUSES: [House; 3] = [
                     "mesh::store::ServiceKey",
                     "mesh::compile::scope::MeshService",
                     "proto",
+                ],
+            },
+            // Knows a Lease and nothing of what is done by whoever leads.
+            Room { name: "leader", may_name: &[] },
+            Room {
+                name: "conditions",
+                may_name: &[
+                    "crate::leader",
+                    "crate::ads",
+                    // How objects stand, and what they are called.
+                    "crate::source::standing",
+                    "crate::source::istio",
+                    "mesh::model",
+                    "mesh::snapshot",
+                    // Read only: which form of an object is in force; a test makes a mesh.
+                    "mesh::store::Mesh",
+                    "mesh::store::Store",
+                    // Beyond it not all problems are known.
+                    "mesh::compile::check::PROBLEMS_MAX",
+                    "proto::ResourceType",
                 ],
             },
             Room {

@@ -6,6 +6,7 @@
 
 mod authentications;
 mod destinations;
+mod limits;
 mod names;
 mod reach;
 mod rules;
@@ -14,7 +15,7 @@ mod sidecars;
 mod virtual_services;
 
 use crate::{
-    model::{Config, Object, Problem, code::Code},
+    model::{Config, Object, ObjectId, Problem, code::Code},
     store::Mesh,
 };
 
@@ -34,6 +35,7 @@ pub fn check(mesh: &Mesh) -> Vec<Problem> {
     checker.peer_authentications();
     checker.services();
     checker.service_entries();
+    checker.limits();
     checker.finish()
 }
 
@@ -81,15 +83,19 @@ impl<'m> Checker<'m> {
     }
 
     fn say<T>(&mut self, code: Code, object: &Object<T>, field: &str, reason: String, remedy: String) {
+        self.say_of(code, &object.id, field, reason, remedy);
+    }
+
+    fn say_of(&mut self, code: Code, object: &ObjectId, field: &str, reason: String, remedy: String) {
         if self.problems.len() >= PROBLEMS_MAX {
             return;
         }
         let problem = Problem {
             severity: code.severity,
             code: code.id,
-            object: object.id.to_string(),
+            object: object.to_string(),
             field: field.to_owned(),
-            location: self.mesh.object_location(&object.id).cloned(),
+            location: self.mesh.object_location(object).cloned(),
             reason,
             remedy,
         };

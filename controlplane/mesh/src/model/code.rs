@@ -47,6 +47,10 @@ codes! {
         "Everything that an author can make grow has a limit: nesting, the number of values in a document, rules, matches, subsets, ports, the length of strings and patterns."
     DIRECTORY_TOO_DEEP "MS0108" Error "the directory is nested too deeply"
         "Nothing in directories below the limit is read. Move the files up."
+    UNREADABLE_OBJECT "MS0109" Error "the object cannot be read"
+        "The API server holds it in a form that is no object of its kind, or nests too deep. Its last good form stays in force; no other object is affected."
+    TOO_MANY_OBJECTS "MS0110" Error "there are too many objects of a kind"
+        "The object came when there were as many of its kind as the control plane holds. It is left out until some are removed and it is changed, or the control plane starts anew."
 
     UNKNOWN_FIELD "MS0201" Error "the field does not exist"
         "A misprint, or a field in the wrong place; the field that was probably meant is named. The object is refused, and its last good form stays in force: guessing could send traffic elsewhere."
@@ -143,7 +147,11 @@ codes! {
         "The endpoint takes requests, but has no labels and no identity: it belongs to no subset, and is spoken to in plain text."
     FOREIGN_POD "MS0520" Warning "the EndpointSlice names a Pod of another namespace"
         "Whoever may write slices in one namespace would give their endpoints the identity and labels of another's Pod. The endpoint takes requests, but has neither."
-    AUTHENTICATION_NOT_APPLIED "MS0521" Warning "the PeerAuthentication is not applied"
+    ENDPOINTS_LEFT_OUT "MS0521" Warning "endpoints beyond the limit are left out"
+        "Of the endpoints of a port only the first, in the order of addresses, get requests."
+    PORTS_LEFT_OUT "MS0522" Warning "ports beyond the limit are left out"
+        "Several ServiceEntries of one host make one service, and together have more ports than a service can. Those of the oldest count."
+    AUTHENTICATION_NOT_APPLIED "MS0523" Warning "the PeerAuthentication is not applied"
         "For each workload, namespace and mesh the oldest counts alone. In the system namespace they are for the whole mesh and select no workloads."
 
     UNREACHABLE_RULE "MS0601" Warning "the rule is never reached"

@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{endpoint::Endpoint, object::ObjectId, service::Service};
 
+/// Most endpoints of one port of a service; the first by address stay.
+pub const ENDPOINTS_OF_PORT_MAX: usize = 20_000;
+
 /// A service with the object that declared it.
 #[derive(Debug, PartialEq)]
 pub struct MeshService {

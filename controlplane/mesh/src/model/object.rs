@@ -8,6 +8,7 @@ use super::{
     mesh_config::MeshConfig,
     name::Namespace,
     peer_authentication::PeerAuthentication,
+    problem::steers_terminal,
     service::Service,
     service_entry::{ServiceEntry, WorkloadEntry},
     sidecar::Sidecar,
@@ -133,7 +134,7 @@ impl fmt::Display for Location {
     /// `file:line:column`; control characters of the file's name are escaped, since a log or terminal would obey them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for c in self.file.chars() {
-            if c.is_control() {
+            if steers_terminal(c) {
                 write!(f, "{}", c.escape_default())?;
             } else {
                 write!(f, "{c}")?;

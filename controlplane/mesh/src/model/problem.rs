@@ -73,11 +73,18 @@ impl Problem {
     }
 }
 
+/// Whether a terminal takes a character as an order: to move, to clear, or to show what follows from right to left.
+#[must_use]
+pub fn steers_terminal(c: char) -> bool {
+    let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || c.is_control()
+}
+
 fn one_line(text: String) -> String {
-    if text.len() <= TEXT_LEN_MAX && !text.contains(char::is_control) {
+    if text.len() <= TEXT_LEN_MAX && !text.contains(steers_terminal) {
         return text;
     }
-    let mut line: String = text.chars().take(TEXT_LEN_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut line: String = text.chars().take(TEXT_LEN_MAX).map(|c| if steers_terminal(c) { ' ' } else { c }).collect();
     if text.chars().nth(TEXT_LEN_MAX).is_some() {
         line.push('…');
     }

@@ -115,7 +115,7 @@ impl Snapshots {
     /// Brings all snapshots up to date, and returns those that differ from what they were.
     pub fn update(&mut self, mesh: &Mesh, touched: &Touched) -> Vec<(Viewpoint, Arc<Snapshot>)> {
         // Pods and nodes alone move proxies to other viewpoints; they change nothing for those who look from there.
-        if touched.only_endpoints() && touched.endpoints.is_empty() && touched.reductions.is_empty() {
+        if !touched.changes_resources() {
             return Vec::new();
         }
         self.now += 1;

@@ -6,33 +6,30 @@ use super::{Mesh, authentication::Authentications, derive::Index, services::entr
 use crate::model::{
     Hostname, Kind, Labels, Namespace, Object, ObjectId, Shared,
     endpoint::{Endpoint, EndpointAddress, EndpointSlice, Health, Locality, SliceEndpoint},
-    mesh_service::{Endpoints, MeshService},
+    mesh_service::{ENDPOINTS_OF_PORT_MAX, Endpoints, MeshService},
     peer_authentication::MutualTls,
     service::{Resolution, Service, ServicePort, TargetPort},
     service_entry::{EntryAddress, EntryPort, EntryResolution, ServiceEntry, WorkloadEntry},
     workload::{Pod, labelled_locality, labelled_network},
 };
 
-/// Most endpoints of one port of a service; the first by address stay.
-pub const ENDPOINTS_OF_PORT_MAX: usize = 20_000;
-
 /// A pod with this label and the value `istio` terminates the mesh's mutual TLS.
 const TLS_MODE_LABEL: &str = "security.istio.io/tlsMode";
 
-/// Where `service` answers, by port, in the order of addresses.
+/// Where `service` answers, by port, in the order of addresses, and the ports that have more endpoints than count.
 pub(super) fn endpoints<'a>(
     mesh: &Mesh,
     index: &Index,
     service: &MeshService,
     declarers: impl Iterator<Item = &'a ObjectId> + Clone,
-) -> Endpoints {
+) -> (Endpoints, Vec<u16>) {
     let resolved = match &service.service.resolution {
         Resolution::Static | Resolution::Headless | Resolution::Dns | Resolution::DnsRoundRobin => true,
         Resolution::None | Resolution::Alias(_) => false,
     };
-    let mut found = Endpoints::default();
+    let (mut found, mut crowded) = (Endpoints::default(), Vec::new());
     if !resolved {
-        return found;
+        return (found, crowded);
     }
     let slices: Vec<_> = declarers
         .clone()
@@ -55,9 +52,14 @@ pub(super) fn endpoints<'a>(
             }
         }
         keep_offered(&authentications, &mut of_port);
-        found.0.insert(port.number, put_in_order(of_port));
+        put_in_order(&mut of_port);
+        if of_port.len() > ENDPOINTS_OF_PORT_MAX {
+            of_port.truncate(ENDPOINTS_OF_PORT_MAX);
+            crowded.push(port.number);
+        }
+        found.0.insert(port.number, of_port);
     }
-    found
+    (found, crowded)
 }
 
 fn add_slice(
@@ -284,9 +286,7 @@ fn selected_pod(mesh: &Mesh, pod: &Object<Pod>, port: &EntryPort) -> Option<Endp
 }
 
 /// By address; of several with one address the healthiest stays.
-fn put_in_order(mut endpoints: Vec<Endpoint>) -> Vec<Endpoint> {
+fn put_in_order(endpoints: &mut Vec<Endpoint>) {
     endpoints.sort_by(|a, b| (&a.address, a.health).cmp(&(&b.address, b.health)).then_with(|| a.cmp(b)));
     endpoints.dedup_by(|next, kept| next.address == kept.address);
-    endpoints.truncate(ENDPOINTS_OF_PORT_MAX);
-    endpoints
 }

@@ -2,7 +2,7 @@
 
 use imbl::{OrdMap, OrdSet};
 
-use super::{Objects, mentions::Mentions, rules::Rules};
+use super::{OBJECTS_MAX, Objects, mentions::Mentions, rules::Rules};
 use crate::model::{
     Config, Hostname, Kind, Location, Namespace, Object, ObjectId, Shared,
     destination_rule::DestinationRule,
@@ -39,6 +39,8 @@ pub struct Mesh {
     pub(super) services_by_namespace: OrdSet<(Namespace, Hostname)>,
     pub(super) rules: Rules,
     pub(super) mentions: Mentions,
+    pub(super) objects_max: usize,
+    pub(super) left_out: OrdSet<ObjectId>,
 }
 
 /// Which service: a host, as one namespace declares it.
@@ -73,6 +75,8 @@ pub(super) struct ServiceState {
     pub(super) service: Shared<MeshService>,
     pub(super) endpoints: Shared<Endpoints>,
     pub(super) identities: Shared<Identities>,
+    /// The ports that have more endpoints than count.
+    pub(super) crowded: Vec<u16>,
 }
 
 impl Default for Mesh {
@@ -97,6 +101,8 @@ impl Default for Mesh {
             services_by_namespace: OrdSet::new(),
             rules: Rules::default(),
             mentions: Mentions::default(),
+            objects_max: OBJECTS_MAX,
+            left_out: OrdSet::new(),
         }
     }
 }
@@ -192,6 +198,12 @@ impl Mesh {
         self.written.get(id)
     }
 
+    /// Whether all objects were written at the same places and as often, as far as that is seen at no cost.
+    #[must_use]
+    pub fn is_written_like(&self, other: &Self) -> bool {
+        self.written.ptr_eq(&other.written)
+    }
+
     /// Every object there is.
     pub fn ids(&self) -> impl Iterator<Item = &ObjectId> {
         fn of<T>(objects: &Objects<T>) -> impl Iterator<Item = &ObjectId> {
@@ -267,6 +279,23 @@ impl Mesh {
     #[must_use]
     pub fn identities(&self, key: &ServiceKey) -> Option<&Shared<Identities>> {
         self.services.get(key).map(|state| &state.identities)
+    }
+
+    /// The ports of a service that have more endpoints than [`ENDPOINTS_OF_PORT_MAX`](crate::model::mesh_service::ENDPOINTS_OF_PORT_MAX).
+    #[must_use]
+    pub fn crowded_ports(&self, key: &ServiceKey) -> &[u16] {
+        self.services.get(key).map_or(&[], |state| &state.crowded)
+    }
+
+    /// How many objects of one kind are held.
+    #[must_use]
+    pub fn objects_max(&self) -> usize {
+        self.objects_max
+    }
+
+    /// Objects that are not in force because there are too many of their kind: the first of them, where they are very many.
+    pub fn left_out(&self) -> impl Iterator<Item = &ObjectId> {
+        self.left_out.iter()
     }
 
     /// Where a node stands; unknown for a node that is not there.

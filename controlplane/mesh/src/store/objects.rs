@@ -4,7 +4,7 @@ use imbl::OrdMap;
 
 use crate::model::{Namespace, Object, ObjectId, Shared};
 
-/// Most objects of one kind; what comes beyond is refused.
+/// Most objects of one kind; what comes beyond is left out.
 pub const OBJECTS_MAX: usize = 500_000;
 
 /// The objects of one kind, in the order of namespace and name. A clone costs nothing.
@@ -74,10 +74,11 @@ impl<T> Objects<T> {
 }
 
 impl<T: PartialEq> Objects<T> {
-    pub(super) fn place(&mut self, object: Object<T>) -> Placed<T> {
+    /// Puts an object in, unless it were more than `max`.
+    pub(super) fn place(&mut self, object: Object<T>, max: usize) -> Placed<T> {
         match self.0.get(&object.id) {
             Some(held) if held.means_the_same(&object) => return Placed::Same,
-            None if self.0.len() >= OBJECTS_MAX => return Placed::Refused,
+            None if self.0.len() >= max => return Placed::Refused,
             Some(_) | None => {}
         }
         let after = Shared::new(object);

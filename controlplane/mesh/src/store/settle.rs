@@ -18,9 +18,7 @@ impl Store {
         }
         self.find_moved(&mut dirty);
         for key in std::mem::take(&mut dirty.endpoints) {
-            if self.settle_endpoints(&key) {
-                dirty.touched.endpoints.insert(key);
-            }
+            self.settle_endpoints(key, &mut dirty.touched);
         }
         dirty.touched
     }
@@ -37,10 +35,15 @@ impl Store {
                 self.mesh.services_by_namespace.remove(&(key.namespace.clone(), key.host.clone()));
             }
             (Some(made), held) => {
-                let nowhere = || (Shared::new(Endpoints::default()), Shared::new(Identities::default()));
-                let (endpoints, identities) =
-                    held.map_or_else(nowhere, |held| (held.endpoints.clone(), held.identities.clone()));
-                let state = ServiceState { service: Shared::new(made), endpoints, identities };
+                let state = match held {
+                    Some(held) => ServiceState { service: Shared::new(made), ..held.clone() },
+                    None => ServiceState {
+                        service: Shared::new(made),
+                        endpoints: Shared::new(Endpoints::default()),
+                        identities: Shared::new(Identities::default()),
+                        crowded: Vec::new(),
+                    },
+                };
                 self.mesh.services.insert(key.clone(), state);
                 self.mesh.services_by_namespace.insert((key.namespace.clone(), key.host.clone()));
             }
@@ -48,19 +51,24 @@ impl Store {
         true
     }
 
-    /// Makes the endpoints of a service again; tells whether they differ.
-    fn settle_endpoints(&mut self, key: &ServiceKey) -> bool {
-        let Some(held) = self.mesh.services.get(key) else { return false };
-        let made = endpoints(&self.mesh, &self.index, &held.service, self.index.declarers_of(key));
-        if made == *held.endpoints {
-            return false;
+    /// Makes the endpoints of a service again.
+    fn settle_endpoints(&mut self, key: ServiceKey, touched: &mut Touched) {
+        let Some(held) = self.mesh.services.get(&key) else { return };
+        let (made, crowded) = endpoints(&self.mesh, &self.index, &held.service, self.index.declarers_of(&key));
+        let differs = made != *held.endpoints;
+        if !differs && crowded == held.crowded {
+            return;
         }
+        touched.left_out |= crowded != held.crowded;
         // Endpoints come and go all the time, accounts hardly ever: what stays equal makes no cluster anew.
         let identities = Identities::of(&made);
         let identities = if identities == *held.identities { held.identities.clone() } else { Shared::new(identities) };
-        let state = ServiceState { service: held.service.clone(), endpoints: Shared::new(made), identities };
+        let endpoints = if differs { Shared::new(made) } else { held.endpoints.clone() };
+        let state = ServiceState { service: held.service.clone(), endpoints, identities, crowded };
         self.mesh.services.insert(key.clone(), state);
-        true
+        if differs {
+            touched.endpoints.insert(key);
+        }
     }
 
     /// Marks the services that have endpoints on nodes which stand elsewhere now.

@@ -31,20 +31,21 @@ pub struct Touched {
     pub nodes: BTreeSet<String>,
     /// Namespaces in which viewpoints are reduced in another way now; the empty one stands for all.
     pub reductions: BTreeSet<Namespace>,
-    /// Objects that were left out because there are too many.
-    pub refused: Vec<ObjectId>,
+    /// Which objects or endpoints are left out for want of room.
+    pub left_out: bool,
 }
 
 impl Touched {
-    /// Whether nothing that is compiled can differ.
+    /// Whether everything means what it meant before.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
-        !self.config
-            && self.only_endpoints()
-            && self.endpoints.is_empty()
-            && self.pods.is_empty()
-            && self.nodes.is_empty()
-            && self.reductions.is_empty()
+        !self.changes_resources() && self.pods.is_empty() && self.nodes.is_empty() && !self.left_out
+    }
+
+    /// Whether what is seen from some viewpoint can differ; else proxies can only have moved to others.
+    #[must_use]
+    pub fn changes_resources(&self) -> bool {
+        !self.only_endpoints() || !self.endpoints.is_empty() || !self.reductions.is_empty()
     }
 
     /// Whether no resource but load assignments (and what names single endpoints or who they are) can differ.
@@ -78,7 +79,7 @@ impl Touched {
             pods,
             nodes,
             reductions,
-            refused,
+            left_out,
         } = later;
         self.config |= config;
         self.services.extend(services);
@@ -91,6 +92,6 @@ impl Touched {
         self.pods.extend(pods);
         self.nodes.extend(nodes);
         self.reductions.extend(reductions);
-        self.refused.extend(refused);
+        self.left_out |= left_out;
     }
 }

@@ -340,9 +340,9 @@ fn peer_authentications_that_hold_for_nobody_are_said() {
             of_pods("istio-system/web").set(),
         ]),
         [
-            "MS0521 warning: PeerAuthentication default/new: spec.selector: PeerAuthentication default/old is older and for \
+            "MS0523 warning: PeerAuthentication default/new: spec.selector: PeerAuthentication default/old is older and for \
              the same workloads, so that nothing of this one holds (put what both say into one, and remove the other)",
-            "MS0521 warning: PeerAuthentication istio-system/web: spec.selector: selects workloads in istio-system, whose \
+            "MS0523 warning: PeerAuthentication istio-system/web: spec.selector: selects workloads in istio-system, whose \
              PeerAuthentications are for the whole mesh (put it into the namespace of the workloads, or remove the selector)",
         ]
     );

@@ -5,10 +5,12 @@
 mod authentication;
 mod check;
 mod cost;
+mod limits;
 mod property;
 mod sample;
 mod scope;
 mod snapshots;
 mod store;
+mod twins;
 mod viewpoint;
 mod world;

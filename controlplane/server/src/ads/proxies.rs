@@ -20,8 +20,10 @@ use proto::{
     ResourceType,
     google::protobuf::{Struct, ValueKind},
 };
+use tokio::sync::watch;
 
 use super::request::Node;
+use crate::dispatch::Newest;
 
 /// Longest text of a proxy's that is kept, in bytes.
 const TEXT_LEN_MAX: usize = 256;
@@ -31,6 +33,7 @@ const TEXT_LEN_MAX: usize = 256;
 pub struct Proxies {
     next: AtomicU64,
     table: Mutex<BTreeMap<u64, Arc<Proxy>>>,
+    moved: watch::Sender<()>,
 }
 
 /// One connected proxy.
@@ -65,6 +68,30 @@ pub struct ProxyState {
     pub push: u64,
     /// Whether it holds all of the target that it can take.
     pub settled: bool,
+    /// What was published to it last, be it taken as the target or not yet.
+    pub newest: Option<Newest>,
+    /// What it held when it was settled last; `None` before.
+    pub held: Option<Held>,
+}
+
+/// What a proxy holds for certain.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// All of this,
+    pub snapshot: Arc<Snapshot>,
+    /// except for what it refuses.
+    pub refused: Vec<StandingRefusal>,
+}
+
+/// A resource that a proxy refuses for as long as it does not change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StandingRefusal {
+    /// Its type.
+    pub kind: ResourceType,
+    /// Its name.
+    pub name: Arc<str>,
+    /// The proxy's words, cut and put on one line.
+    pub error: Arc<str>,
 }
 
 /// How far a proxy has followed for one type.
@@ -160,6 +187,12 @@ impl Proxies {
         self.lock().values().rev().find(|proxy| proxy.node_id == name || proxy.name() == name).cloned()
     }
 
+    /// Wakes whenever a proxy has come, gone, or settled.
+    #[must_use]
+    pub fn moves(&self) -> watch::Receiver<()> {
+        self.moved.subscribe()
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Arc<Proxy>>> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -224,6 +257,21 @@ pub(super) struct Entry {
     gauge: Gauge,
 }
 
+impl Entry {
+    /// Writes down that the proxy has settled.
+    pub(super) fn settle(&self, held: Held) {
+        self.proxy.note(|state| {
+            state.settled = true;
+            // One that starts settles after its clusters, before it asks for the rest.
+            let asked_for_listeners = state.types.get(ResourceType::Listener.index()).is_some_and(Option::is_some);
+            if asked_for_listeners {
+                state.held = Some(held);
+            }
+        });
+        self.proxies.moved.send_replace(());
+    }
+}
+
 impl std::ops::Deref for Entry {
     type Target = Proxy;
 
@@ -236,6 +284,7 @@ impl Drop for Entry {
     fn drop(&mut self) {
         self.gauge.dec();
         self.proxies.lock().remove(&self.proxy.stream);
+        self.proxies.moved.send_replace(());
     }
 }
 

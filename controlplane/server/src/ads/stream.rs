@@ -171,6 +171,7 @@ impl<'a> Stream<'a> {
         entry.note(|state| {
             state.target = Some(Arc::clone(&snapshot));
             state.push = cause.number;
+            state.newest = Some(subscription.newest());
         });
         let mut stream = Self {
             service,
@@ -304,7 +305,9 @@ impl<'a> Stream<'a> {
             self.service.metrics.pilot_proxy_convergence_time.observe(self.since.elapsed().as_secs_f64());
         }
         self.progress = Progress::Settled;
-        self.entry.note(|state| state.settled = true);
+        let target = self.automaton.target();
+        let refused = if self.refusing.is_empty() { Vec::new() } else { self.standing_refusals() };
+        self.entry.settle(proxies::Held { snapshot: Arc::clone(target), refused });
     }
 
     fn aim(&mut self, published: Published) {

@@ -1,5 +1,6 @@
-//! `mainsheet analyze`: what is wrong with the objects in files, offline.
+//! `mainsheet analyze`: what is wrong with the objects in files, in a cluster, or in a cluster once the files are applied.
 
+mod cluster;
 mod junit;
 mod sarif;
 mod table;
@@ -18,18 +19,30 @@ use mesh::{
 };
 use serde_json::{Value, json};
 
-use super::{End, arguments, note, print};
+use super::{End, access::Access, arguments, note, print};
 use crate::source::{self, Loaded, Settings, Update, locate};
 
 /// Arguments of `mainsheet analyze`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Exit status: 0 nothing found, 1 errors found (see --fail-on), 2 wrong usage.\n\n\
-    Examples:\n  mainsheet analyze manifests/\n  mainsheet analyze a.yaml b.yaml --fail-on warning\n  \
-    mainsheet analyze . -o sarif > problems.sarif")]
+#[command(after_help = "Exit status: 0 nothing found, 1 errors found (see --fail-on) or failed, 2 wrong usage.\n\n\
+    Examples:\n  mainsheet analyze manifests/                   the files alone\n  \
+    mainsheet analyze a.yaml b.yaml --fail-on warning\n  \
+    mainsheet analyze . -o sarif > problems.sarif\n  \
+    mainsheet analyze -A                           the cluster that kubectl would use\n  \
+    mainsheet analyze -n shop                      what is wrong with the objects of one namespace\n  \
+    mainsheet analyze a.yaml --with-cluster        the cluster as it would be with the file applied")]
 pub struct Args {
-    /// Files, and directories with all that is below them
-    #[arg(required = true, value_name = "PATH", value_parser = existing_path)]
+    /// Files, and directories with all that is below them; without any, the objects of the cluster
+    #[arg(value_name = "PATH", value_parser = existing_path)]
     paths: Vec<PathBuf>,
+    /// Hold the files against the objects of the cluster, where they take the place of those they declare
+    #[arg(long, requires = "paths")]
+    with_cluster: bool,
+    /// Show the problems of all namespaces of the cluster
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    all_namespaces: bool,
+    #[command(flatten)]
+    access: Access,
     /// The form of the output
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -45,9 +58,13 @@ pub struct Args {
     /// Leave out the head of a table
     #[arg(long)]
     no_headers: bool,
-    /// The namespace of objects that do not name one
-    #[arg(short, long, default_value = "default", value_parser = parse_namespace)]
-    namespace: Namespace,
+    /// The namespace of objects in files that do not name one, and the one of the cluster whose problems are shown; default is
+    /// that of the context, and `default` for files alone
+    #[arg(short, long, value_parser = parse_namespace)]
+    namespace: Option<Namespace>,
+    /// The namespace of the mesh's own configuration
+    #[arg(long, default_value = "istio-system", value_parser = parse_namespace)]
+    system_namespace: Namespace,
     /// The DNS domain of the cluster
     #[arg(long, default_value = "cluster.local", value_parser = arguments::domain)]
     domain: String,
@@ -116,22 +133,17 @@ pub(super) fn with_those_between(mut problems: Vec<Problem>, mesh: &Mesh) -> Vec
     let mut between = check(mesh);
     locate::refine(&mut between);
     problems.extend(between);
-    problems
-        .sort_by(|a, b| (&a.location, a.severity, a.code, &a.field).cmp(&(&b.location, b.severity, b.code, &b.field)));
+    let key = |of: &Problem| (of.location.clone(), of.severity, of.code, of.object.clone(), of.field.clone());
+    problems.sort_by_cached_key(key);
     problems
 }
 
 pub(super) fn run(args: &Args) -> End {
-    let settings =
-        Settings { domain: args.domain.clone(), default_namespace: args.namespace.clone(), ..Settings::default() };
-    let loaded = source::load_counting(&args.paths, &settings);
-    let nothing = nothing_read(&loaded, &args.paths);
-    if let Some(why) = &nothing
-        && loaded.files == 0
-    {
-        return End::Misused(anyhow::anyhow!("{why}"));
-    }
-    let problems = problems_of(loaded.update);
+    let found = if args.is_of_cluster() { cluster::find(args) } else { find(args) };
+    let Found { problems, nothing, place } = match found {
+        Ok(found) => found,
+        Err(end) => return end,
+    };
     let failed = problems.iter().any(|problem| args.fail_on.holds(problem.severity));
     let shown: Vec<Problem> = problems.into_iter().filter(|problem| args.show.holds(problem.severity)).collect();
     let text = match args.output {
@@ -143,8 +155,44 @@ pub(super) fn run(args: &Args) -> End {
     if let Err(error) = print(&text) {
         return End::Failed(error);
     }
-    note(&nothing.unwrap_or_else(|| summary(&shown, &args.paths)));
+    note(&nothing.unwrap_or_else(|| summary(&shown, &place)));
     if failed { End::Found } else { End::Done }
+}
+
+/// What was looked at, and what was found.
+struct Found {
+    problems: Vec<Problem>,
+    /// Why there was nothing that could have had a problem, if that is so.
+    nothing: Option<String>,
+    /// What was looked at.
+    place: String,
+}
+
+impl Args {
+    fn is_of_cluster(&self) -> bool {
+        self.paths.is_empty() || self.with_cluster || self.all_namespaces || self.access.is_named()
+    }
+
+    fn settings(&self, namespace: Option<Namespace>) -> Settings {
+        let settings = Settings::default();
+        Settings {
+            domain: self.domain.clone(),
+            default_namespace: namespace.unwrap_or(settings.default_namespace),
+            system_namespace: self.system_namespace.clone(),
+        }
+    }
+}
+
+/// What is wrong with files alone.
+fn find(args: &Args) -> Result<Found, End> {
+    let loaded = source::load_counting(&args.paths, &args.settings(args.namespace.clone()));
+    let nothing = nothing_read(&loaded, &args.paths);
+    if let Some(why) = &nothing
+        && loaded.files == 0
+    {
+        return Err(End::Misused(anyhow::anyhow!("{why}")));
+    }
+    Ok(Found { problems: problems_of(loaded.update), nothing, place: shown_paths(&args.paths) })
 }
 
 impl Color {
@@ -202,10 +250,10 @@ fn shown_paths(paths: &[PathBuf]) -> String {
 }
 
 /// `2 errors, 1 warning in 2 files`, or that there is nothing.
-fn summary(problems: &[Problem], paths: &[PathBuf]) -> String {
+fn summary(problems: &[Problem], place: &str) -> String {
     match crate::status::count(problems.iter().map(|problem| problem.severity.as_str())) {
         none if none.is_empty() => {
-            format!("no problems in {}", shown_paths(paths))
+            format!("no problems in {place}")
         }
         counts => counts,
     }

@@ -1,6 +1,9 @@
 //! Values that several commands take: what is wrong with one is wrong usage, and is said before anything begins.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use mesh::model::{Hostname, Namespace};
 
@@ -43,5 +46,38 @@ pub(super) fn proxy(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err("write NAME.NAMESPACE, as in reviews-v1.default".into())
+    }
+}
+
+/// Time, as kubectl takes it: a number with a unit, or of seconds. `None` is 0, which means without end.
+pub(super) fn timeout(text: &str) -> Result<Option<Duration>, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit_ms = match text.get(digits.len()..) {
+        Some("ms") => 1,
+        Some("" | "s") => 1_000,
+        Some("m") => 60_000,
+        Some("h") => 3_600_000,
+        Some(_) | None => return Err(TIMEOUT_FORM.into()),
+    };
+    let count: u32 = digits.parse().map_err(|_| TIMEOUT_FORM)?;
+    Ok((count > 0).then(|| Duration::from_millis(u64::from(count).saturating_mul(unit_ms))))
+}
+
+const TIMEOUT_FORM: &str = "write a number with a unit, as in 500ms, 30s or 2m; 0 waits for ever";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_as_for_kubectl() {
+        let ms = |text| timeout(text).map(|limit| limit.map(|limit| limit.as_millis()));
+        assert_eq!(ms("500ms"), Ok(Some(500)));
+        assert_eq!(ms("30"), Ok(Some(30_000)));
+        assert_eq!(ms("2m"), Ok(Some(120_000)));
+        assert_eq!(ms("0"), Ok(None));
+        for text in ["", "s", "-1s", "1.5s", "1d", "1 s", "99999999999s"] {
+            assert!(ms(text).is_err(), "{text}");
+        }
     }
 }

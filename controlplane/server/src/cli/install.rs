@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::{access::Access, arguments, note, print, yaml};
+use super::{
+    access::{Access, runtime},
+    arguments, note, print, yaml,
+};
 use crate::install::{self, Apply, Choices, Object};
 
 const REPLICAS_MAX: i64 = 100;
@@ -84,9 +87,4 @@ pub(super) fn uninstall(args: &UninstallArgs) -> anyhow::Result<()> {
 
 fn document(object: &Object) -> String {
     format!("---\n{}", yaml::write(object.json()))
-}
-
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| anyhow::anyhow!("the operating system gives no threads: {error}"))
 }

@@ -12,6 +12,8 @@ use super::structural;
 #[expect(dead_code, reason = "only its schema counts")]
 struct Status {
     /// What is so, and what is not.
+    // One for each type, so that each who applies has entries of his own.
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     conditions: Option<Vec<Condition>>,
     /// The generation of the object that all this is about.
     #[schemars(with = "Option<Generation>")]
@@ -27,7 +29,7 @@ struct Status {
 struct Condition {
     /// What: `Accepted`, `Programmed`.
     #[schemars(rename = "type")]
-    condition: Option<String>,
+    condition: String,
     /// `True`, `False` or `Unknown`.
     status: Option<String>,
     /// Why, in one word.

@@ -15,11 +15,8 @@ use mesh::{
 use proto::ResourceType;
 use tokio::sync::watch;
 
-use super::{Cause, Published, View, cause::inbound_label};
+use super::{Cause, Feed, Published, View, cause::inbound_label};
 use crate::metrics::Metrics;
-
-/// Where a proxy is published to.
-type Feed = watch::Sender<Option<Published>>;
 
 #[derive(Debug)]
 pub(super) struct Desk {
@@ -31,6 +28,8 @@ pub(super) struct Desk {
     next_subscriber: u64,
     /// The newest push; `None` before the mesh is complete.
     cause: Option<Arc<Cause>>,
+    /// How often the mesh changed, be it that nobody was concerned.
+    revision: u64,
     metrics: Arc<Metrics>,
     viewer: watch::Sender<View>,
 }
@@ -39,7 +38,7 @@ pub(super) struct Desk {
 struct Subscriber {
     proxy: ProxyDescription,
     viewpoint: Option<Arc<Viewpoint>>,
-    feed: Feed,
+    feed: Arc<Feed>,
 }
 
 impl Desk {
@@ -51,6 +50,7 @@ impl Desk {
             places: BTreeMap::new(),
             next_subscriber: 0,
             cause: None,
+            revision: 0,
             metrics,
             viewer,
         }
@@ -64,12 +64,13 @@ impl Desk {
         let number = self.cause.as_ref().map_or(0, |cause| cause.number) + 1;
         let cause = Arc::new(Cause::of(number, received, &changes));
         let touched = self.store.apply(changes);
-        for refused in &touched.refused {
-            tracing::warn!(object = %refused, "object left out: there are too many of its kind");
-        }
         let was_complete = self.cause.is_some();
         if was_complete && touched.is_nothing() {
             // Lines may have moved, which those who show the mesh want to know, and nobody else.
+            return;
+        }
+        self.revision += 1;
+        if was_complete && !self.concerns_proxies(&touched) {
             return;
         }
         self.cause = Some(Arc::clone(&cause));
@@ -89,7 +90,7 @@ impl Desk {
     }
 
     /// Publishes to a proxy from now on.
-    pub(super) fn subscribe(&mut self, proxy: ProxyDescription, feed: Feed) {
+    pub(super) fn subscribe(&mut self, proxy: ProxyDescription, feed: Arc<Feed>) {
         let id = self.next_subscriber;
         self.next_subscriber += 1;
         self.subscribers.insert(id, Subscriber { proxy, viewpoint: None, feed });
@@ -109,6 +110,13 @@ impl Desk {
             }
         }
         self.show();
+    }
+
+    /// Whether any proxy may have to hold something else. A Node that nothing of the mesh runs on is nobody's concern.
+    fn concerns_proxies(&self, touched: &Touched) -> bool {
+        let mesh = self.store.mesh();
+        touched.changes_resources()
+            || self.subscribers.values().any(|subscriber| touched.may_move(&subscriber.proxy, mesh))
     }
 
     fn publish(&mut self, touched: &Touched, cause: &Arc<Cause>) -> usize {
@@ -177,7 +185,14 @@ impl Desk {
         let pushes = self.cause.as_ref().map_or(0, |cause| cause.number);
         let viewpoints = self.snapshots.len();
         self.metrics.viewpoints.set(count(viewpoints));
-        self.viewer.send_replace(View { mesh, ready: self.cause.is_some(), viewpoints, pushes, counters });
+        self.viewer.send_replace(View {
+            mesh,
+            revision: self.revision,
+            ready: self.cause.is_some(),
+            viewpoints,
+            pushes,
+            counters,
+        });
     }
 }
 

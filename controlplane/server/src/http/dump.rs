@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Query, State},
     http::StatusCode,
     response::{IntoResponse, Response},
@@ -13,7 +13,7 @@ use proto::ResourceType;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Sources;
+use super::{Sources, sight::Sight};
 use crate::ads::{Proxies, Proxy};
 
 /// Most proxies of one name that are named.
@@ -26,11 +26,15 @@ pub(super) struct Selection {
     types: Option<String>,
 }
 
-pub(super) async fn config_dump(State(sources): State<Sources>, Query(selection): Query<Selection>) -> Response {
+pub(super) async fn config_dump(
+    State(sources): State<Sources>,
+    Extension(sight): Extension<Sight>,
+    Query(selection): Query<Selection>,
+) -> Response {
     let Some(name) = &selection.proxy_id else {
         return (StatusCode::BAD_REQUEST, "name a proxy: ?proxyID=POD.NAMESPACE\n").into_response();
     };
-    let proxy = match find(&sources.proxies, name) {
+    let proxy = match find(&sources.proxies, name, &sight) {
         Ok(proxy) => proxy,
         Err(refusal) => return refusal.into_response(),
     };
@@ -54,19 +58,22 @@ pub(super) async fn config_dump(State(sources): State<Sources>, Query(selection)
     }
 }
 
-/// The proxy of this node id or name; the namespace may be left out where one proxy alone has the name.
-fn find(proxies: &Proxies, name: &str) -> Result<Arc<Proxy>, (StatusCode, String)> {
-    if let Some(proxy) = proxies.find(name) {
+/// The proxy of this node id or name; the namespace may be left out where one proxy alone has the name. Of proxies out of
+/// sight nothing is said, not even that they are there.
+fn find(proxies: &Proxies, name: &str, sight: &Sight) -> Result<Arc<Proxy>, (StatusCode, String)> {
+    if let Some(proxy) = proxies.find(name).filter(|proxy| sight.has_proxy(proxy)) {
         return Ok(proxy);
     }
-    let is_meant = |proxy: &Arc<Proxy>| proxy.name().rsplit_once('.').is_some_and(|(pod, _)| pod == name);
+    let is_meant = |proxy: &Arc<Proxy>| {
+        sight.has_proxy(proxy) && proxy.name().rsplit_once('.').is_some_and(|(pod, _)| pod == name)
+    };
     let mut meant: Vec<Arc<Proxy>> = proxies.list().into_iter().filter(is_meant).collect();
     meant.sort_by(|a, b| a.name().cmp(b.name()));
     meant.dedup_by(|a, b| a.name() == b.name());
     match meant.as_slice() {
         [] => Err((
             StatusCode::NOT_FOUND,
-            "no such proxy is connected; /debug/syncz and `mainsheet status` list those that are\n".to_owned(),
+            "no such proxy is connected; /debug/syncz and `mainsheet status` list those that are and that you may see\n".to_owned(),
         )),
         [only] => Ok(Arc::clone(only)),
         several => {

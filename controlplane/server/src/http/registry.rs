@@ -1,13 +1,15 @@
 //! The mesh as JSON: services, endpoints and objects, with the field names of Istio's debug pages where it has them.
 
 use mesh::{
-    model::{ObjectId, endpoint::EndpointAddress, endpoint::Health, service::Registry, service::Resolution},
+    model::{ObjectId, Shared, endpoint::EndpointAddress, endpoint::Health, service::Registry, service::Resolution},
     store::{Mesh, Objects, ServiceKey},
 };
 use serde_json::{Value, json};
 
+use super::sight::Sight;
+
 /// The services of the mesh.
-pub(super) fn services(mesh: &Mesh) -> Value {
+pub(super) fn services(mesh: &Mesh, sight: &Sight) -> Value {
     let one = |service: &mesh::compile::scope::MeshService| {
         let of = &service.service;
         let ports = of.ports.iter().map(|port| {
@@ -37,11 +39,11 @@ pub(super) fn services(mesh: &Mesh) -> Value {
             "declaredBy": place(mesh, &service.origin),
         })
     };
-    mesh.services().map(|service| one(service)).collect()
+    seen(mesh, sight).map(|service| one(service)).collect()
 }
 
 /// The endpoints of each service, by port.
-pub(super) fn endpoints(mesh: &Mesh) -> Value {
+pub(super) fn endpoints(mesh: &Mesh, sight: &Sight) -> Value {
     let of_service = |service: &mesh::compile::scope::MeshService| {
         let endpoints = mesh.endpoints(&ServiceKey::of(service))?;
         let list = endpoints.0.iter().flat_map(|(port, list)| list.iter().map(move |endpoint| (port, endpoint)));
@@ -70,11 +72,11 @@ pub(super) fn endpoints(mesh: &Mesh) -> Value {
             "endpoints": list,
         }))
     };
-    mesh.services().filter_map(|service| of_service(service)).collect()
+    seen(mesh, sight).filter_map(|service| of_service(service)).collect()
 }
 
 /// The objects that are in force.
-pub(super) fn objects(mesh: &Mesh) -> Value {
+pub(super) fn objects(mesh: &Mesh, sight: &Sight) -> Value {
     fn ids<T>(objects: &Objects<T>) -> impl Iterator<Item = &ObjectId> {
         objects.iter().map(|object| &object.id)
     }
@@ -89,7 +91,11 @@ pub(super) fn objects(mesh: &Mesh) -> Value {
         .chain(ids(mesh.destination_rules()))
         .chain(ids(mesh.sidecars()))
         .chain(ids(mesh.peer_authentications()));
-    all.map(|id| place(mesh, id)).collect()
+    all.filter(|id| sight.has(id.namespace.as_str())).map(|id| place(mesh, id)).collect()
+}
+
+fn seen<'a>(mesh: &'a Mesh, sight: &Sight) -> impl Iterator<Item = &'a Shared<mesh::compile::scope::MeshService>> {
+    mesh.services().filter(|service| sight.has(service.service.namespace.as_str()))
 }
 
 fn place(mesh: &Mesh, id: &ObjectId) -> Value {

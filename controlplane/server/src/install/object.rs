@@ -46,10 +46,6 @@ impl Object {
         self.kind() == "CustomResourceDefinition"
     }
 
-    pub(super) fn is_secret(&self) -> bool {
-        self.kind() == "Secret"
-    }
-
     pub(super) fn is_namespace(&self) -> bool {
         self.kind() == "Namespace"
     }

@@ -13,7 +13,7 @@ use super::{
     InstallError, Object, contents,
     object::{MANAGED_BY, PART_OF, has},
 };
-use crate::webhook::SECRET;
+use crate::{leader::LEASE, webhook::SECRET};
 
 /// Time for the objects of a kind to go with it.
 const PURGED_WITHIN: Duration = Duration::from_secs(60);
@@ -33,7 +33,7 @@ pub async fn remove(
     let mut listed: Vec<Object> = Vec::new();
     for object in objects.iter().rev().filter(|object| purge_crds || !object.is_definition()) {
         if object.is_namespace() {
-            listed.push(authority(object.name()));
+            listed.extend(made(object.name()));
         }
         listed.push(object.clone());
     }
@@ -44,7 +44,8 @@ pub async fn remove(
         if found.metadata.deletion_timestamp.is_some() {
             continue;
         }
-        let ours = if object.is_definition() || object.is_secret() { PART_OF } else { MANAGED_BY };
+        // What was applied says so; definitions may be somebody else's besides, and other things the control plane has made.
+        let ours = if objects.contains(object) && !object.is_definition() { MANAGED_BY } else { PART_OF };
         if !has(&found, ours) {
             say(format!("kept {title}: its label {} is not {}", ours.0, ours.1));
             continue;
@@ -61,11 +62,13 @@ pub async fn remove(
     Ok(())
 }
 
-/// The Secret with the key of the authority, which the control plane makes for itself.
-fn authority(namespace: &str) -> Object {
-    Object::new(json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET, "namespace": namespace}
-    }))
+/// What the control plane makes for itself: the Secret with the key of its authority, and the Lease of its leader.
+fn made(namespace: &str) -> [Object; 2] {
+    let object = |version: &str, kind: &str, name: &str| {
+        let metadata = json!({"name": name, "namespace": namespace});
+        Object::new(json!({"apiVersion": version, "kind": kind, "metadata": metadata}))
+    };
+    [object("v1", "Secret", SECRET), object("coordination.k8s.io/v1", "Lease", LEASE)]
 }
 
 async fn delete(client: &Client, object: &Object, found: &DynamicObject) -> Result<(), InstallError> {

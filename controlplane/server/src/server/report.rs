@@ -9,7 +9,7 @@ use mesh::{
 };
 use tokio::sync::watch;
 
-use crate::{dispatch::Handle, metrics::Metrics};
+use crate::{conditions::Checked, dispatch::Handle, metrics::Metrics};
 
 /// Pause between two looks at the whole mesh, so that a mesh which changes all the time is not looked at all the time.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -22,6 +22,7 @@ pub(super) async fn run(
     mut found: watch::Receiver<Arc<Vec<Problem>>>,
     mut mesh: Handle,
     problems: watch::Sender<Arc<Vec<Problem>>>,
+    checked: watch::Sender<Checked>,
     metrics: Arc<Metrics>,
 ) {
     let mut seen = None;
@@ -36,16 +37,22 @@ pub(super) async fn run(
         let view = mesh.view();
         let of_source = found.borrow_and_update().clone();
         // A proxy that came or went changes nothing that is looked at here.
-        let look = (view.pushes, of_source);
-        if !view.ready || seen.as_ref() == Some(&look) {
+        let look = (view.revision, of_source);
+        if !view.ready {
+            continue;
+        }
+        if seen.as_ref() == Some(&look) {
+            // Nothing else is wrong with it, but objects may have been written anew with the same meaning.
+            checked.send_if_modified(|checked| checked.follow(view.mesh));
             continue;
         }
         let mesh = view.mesh.clone();
         let Ok(of_mesh) = tokio::task::spawn_blocking(move || compile::check::check(&mesh)).await else { continue };
         let mut all = Vec::clone(&look.1);
-        all.extend(of_mesh);
+        all.extend(of_mesh.iter().cloned());
         seen = Some(look);
         note(&all, &problems.borrow(), &view.mesh, &metrics);
+        checked.send_replace(Checked { mesh: Some(view.mesh), problems: Arc::new(of_mesh) });
         problems.send_replace(Arc::new(all));
         tokio::time::sleep(PAUSE).await;
     }

@@ -5,9 +5,12 @@
 //! what was seen last stays in force.
 
 mod access;
+mod arrived;
 mod definitions;
 mod events;
 mod join;
+mod list;
+mod manners;
 mod object;
 mod pulse;
 mod resource;
@@ -21,7 +24,7 @@ use k8s_openapi::api::{
     discovery::v1::EndpointSlice,
 };
 use kube::{
-    Api, Client,
+    Api, Client, Resource as _,
     api::{ApiResource, DynamicObject},
     core::PartialObjectMeta,
 };
@@ -31,28 +34,33 @@ use tokio::{
 };
 
 pub use self::access::{Access, AccessError, Cluster, connect};
+pub use self::list::{Extent, ListError, Listed, load};
 use self::{
+    arrived::{Arrived, Watched},
     definitions::Served,
     events::Events,
-    object::{Read, Seen},
+    object::{Key, Read, Seen},
     pulse::Pulse,
     state::{Event, Message, State},
 };
 use super::{
     Settings, UPDATES_MAX, Update, Watch,
     istio::{self, IstioKind},
+    standing::Standings,
 };
 
 /// Most events that wait to be joined. A watch that finds the queue full waits, and with it the API server.
 const INBOX_MAX: usize = 1024;
 
 /// Follows the objects of a cluster on the current tokio runtime. The first update comes when every resource was listed.
+/// Beside it comes how the objects of Istio stand, for those who write their status.
 #[must_use]
-pub fn watch(cluster: Cluster, settings: Settings) -> Watch {
+pub fn watch(cluster: Cluster, settings: Settings) -> (Watch, watch::Receiver<Standings>) {
     let (sender, updates) = mpsc::channel(UPDATES_MAX);
+    let (stand, standings) = watch::channel(Standings::new());
     let mut tasks = JoinSet::new();
-    tasks.spawn(run(cluster, Arc::new(settings), sender));
-    Watch { updates, _tasks: tasks }
+    tasks.spawn(run(cluster, Arc::new(settings), sender, stand));
+    (Watch { updates, _tasks: tasks }, standings)
 }
 
 /// Everything that a task of one resource needs.
@@ -65,23 +73,28 @@ struct Context {
 }
 
 /// Ends when nobody takes updates any more, or when a task has died: then the watch is at its end.
-async fn run(cluster: Cluster, settings: Arc<Settings>, updates: mpsc::Sender<Update>) {
+async fn run(
+    cluster: Cluster,
+    settings: Arc<Settings>,
+    updates: mpsc::Sender<Update>,
+    standings: watch::Sender<Standings>,
+) {
     let Cluster { client, pulse } = cluster;
     let (inbox, events) = mpsc::channel(INBOX_MAX);
     let mut tasks = JoinSet::new();
     let context = Context { client, pulse, settings, inbox };
     let everywhere = |context: &Context| context.client.clone();
-    tasks.spawn(context.clone().follow(resource::SERVICES, Api::<Service>::all(everywhere(&context)), None));
+    tasks.spawn(context.clone().follow(resource::SERVICES, Api::<Arrived<Service>>::all(everywhere(&context)), None));
     tasks.spawn(context.clone().follow(
         resource::ENDPOINT_SLICES,
-        Api::<EndpointSlice>::all(everywhere(&context)),
+        Api::<Arrived<EndpointSlice>>::all(everywhere(&context)),
         None,
     ));
-    tasks.spawn(context.clone().follow(resource::PODS, Api::<Pod>::all(everywhere(&context)), None));
+    tasks.spawn(context.clone().follow(resource::PODS, Api::<Arrived<Pod>>::all(everywhere(&context)), None));
     // Of these the metadata is all that counts, and all that the API server is asked for.
-    let nodes = Api::<PartialObjectMeta<Node>>::all(everywhere(&context));
+    let nodes = Api::<Arrived<PartialObjectMeta<Node>>>::all(everywhere(&context));
     tasks.spawn(context.clone().follow(resource::NODES, nodes, None));
-    let namespaces = Api::<PartialObjectMeta<Namespace>>::all(everywhere(&context));
+    let namespaces = Api::<Arrived<PartialObjectMeta<Namespace>>>::all(everywhere(&context));
     tasks.spawn(context.clone().follow(resource::NAMESPACES, namespaces, None));
     tasks.spawn(context.clone().mesh_config());
     let mut served = BTreeMap::new();
@@ -93,26 +106,27 @@ async fn run(cluster: Cluster, settings: Arc<Settings>, updates: mpsc::Sender<Up
     tasks.spawn(definitions::follow(context.client.clone(), Arc::clone(&context.pulse), served));
     drop(context);
     tokio::select! {
-        () = join::run(events, State::new(resource::joined()), updates) => {}
+        () = join::run(events, State::new(resource::joined()), updates, standings) => {}
         ended = tasks.join_next() => tracing::error!(?ended, "the task of a resource has ended"),
     }
 }
 
 impl Context {
     /// Follows a resource that Kubernetes itself has.
-    async fn follow<K: Read>(self, plural: &'static str, api: Api<K>, fields: Option<String>) {
+    async fn follow<K: Read>(self, plural: &'static str, api: Api<Arrived<K>>, fields: Option<String>) {
         let settings = Arc::clone(&self.settings);
-        self.forward(plural, api, fields, |object| Seen::typed(object, &settings)).await;
+        self.forward(plural, K::KIND.as_str(), api, fields, |object| Seen::typed(object, &settings)).await;
     }
 
     /// Follows the ConfigMap with the mesh's own configuration.
     async fn mesh_config(self) {
         let kind = ApiResource::erase::<k8s_openapi::api::core::v1::ConfigMap>(&());
         let namespace = self.settings.system_namespace.to_string();
-        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), &namespace, &kind);
+        let api = Api::<Arrived<DynamicObject>>::namespaced_with(self.client.clone(), &namespace, &kind);
         let fields = Some(format!("metadata.name={}", crate::source::document::MESH_CONFIG));
         let settings = Arc::clone(&self.settings);
-        self.forward(resource::CONFIG_MAPS, api, fields, |object| Seen::raw(object, &kind, &settings)).await;
+        self.forward(resource::CONFIG_MAPS, &kind.kind, api, fields, |object| Seen::raw(object, &kind, &settings))
+            .await;
     }
 
     /// Follows a resource of Istio while, and at the version that, the API server serves it.
@@ -128,9 +142,9 @@ impl Context {
                     }
                     Served::At(version) => {
                         let kind = resource::at(of, version);
-                        let api = Api::<DynamicObject>::all_with(self.client.clone(), &kind);
+                        let api = Api::<Arrived<DynamicObject>>::all_with(self.client.clone(), &kind);
                         let read = |object| Seen::raw(object, &kind, &self.settings);
-                        self.forward(of.plural, api, None, read).await;
+                        self.forward(of.plural, of.name, api, None, read).await;
                     }
                 }
                 // Until it is served, or served otherwise, there is nothing to do.
@@ -144,10 +158,11 @@ impl Context {
     }
 
     /// Passes every event of a resource on, converted. Ends when nobody takes events any more.
-    async fn forward<K: events::Watched>(
+    async fn forward<K: Watched>(
         &self,
         plural: &'static str,
-        api: Api<K>,
+        kind: &str,
+        api: Api<Arrived<K>>,
         fields: Option<String>,
         read: impl Fn(K) -> Seen,
     ) {
@@ -156,9 +171,15 @@ impl Context {
         loop {
             let event = match events.next().await {
                 Watched::Init => Event::ListBegins,
-                Watched::InitApply(object) | Watched::Apply(object) => Event::Object(Box::new(read(object))),
+                Watched::InitApply(Arrived(object)) | Watched::Apply(Arrived(object)) => {
+                    let seen = object.map_or_else(|unreadable| Seen::unreadable(kind, unreadable), &read);
+                    Event::Object(Box::new(seen))
+                }
                 Watched::InitDone => Event::ListEnds,
-                Watched::Delete(object) => Event::Gone(object::Key::of(object.meta())),
+                Watched::Delete(object) => {
+                    let meta = object.meta();
+                    Event::Gone(Key::of(meta), meta.resource_version.clone().unwrap_or_default())
+                }
             };
             if !self.send(plural, event).await {
                 return;

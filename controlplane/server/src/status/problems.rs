@@ -50,6 +50,13 @@ impl fmt::Display for ProblemStatus {
     }
 }
 
+/// The namespace of an object, by its name as problems have it: `VirtualService default/reviews`.
+#[must_use]
+pub fn namespace_of(object: &str) -> Option<&str> {
+    let (_, name) = object.split_once(' ')?;
+    Some(name.split_once('/')?.0)
+}
+
 /// How many there are and the gravest, one a line; `rest` says where to see all. Nothing where nothing is wrong.
 #[must_use]
 pub fn summary(problems: &[ProblemStatus], rest: &str) -> String {

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use mesh::model::problem::steers_terminal;
+
 use super::{Sync, SyncStatus};
 
 /// The columns that Istio users know, then what is refused and by which YAML it was made.
@@ -14,14 +16,14 @@ pub fn table(list: &[SyncStatus]) -> String {
             found.map_or_else(|| "-".to_owned(), |of| word(of.state).to_owned())
         };
         [
-            plain(&proxy.proxy),
+            proxy.proxy.clone(),
             word(proxy.mainsheet.state).to_owned(),
             of("cds"),
             of("eds"),
             of("lds"),
             of("rds"),
-            plain(&proxy.mainsheet.protocol),
-            plain(&proxy.proxy_version),
+            proxy.mainsheet.protocol.clone(),
+            proxy.proxy_version.clone(),
         ]
     });
     let mut text = align(&std::iter::once(header).chain(rows).collect::<Vec<_>>());
@@ -47,19 +49,20 @@ fn word(state: Sync) -> &'static str {
     }
 }
 
-/// Without control characters: names come from proxies, and a terminal obeys what is written to it.
+/// Without what a terminal would obey: names come from proxies.
 pub(super) fn plain(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).collect()
+    text.chars().filter(|c| !steers_terminal(*c)).collect()
 }
 
 /// Widest column, in characters; a longer cell pushes its own row only.
 const COLUMN_WIDTH_MAX: usize = 160;
 
-/// Columns of equal width, three blanks apart.
+/// Columns of equal width, three blanks apart, without what a terminal would obey.
 #[must_use]
 pub fn align<const N: usize>(rows: &[[String; N]]) -> String {
+    let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(|cell| plain(cell))).collect();
     let mut widths = [0; N];
-    for row in rows {
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count()).min(COLUMN_WIDTH_MAX);
         }
@@ -104,7 +107,7 @@ mod tests {
         ];
         let detail = Detail { state: Sync::Nacked, protocol: "delta".into(), types, ..Detail::default() };
         let proxy = SyncStatus {
-            proxy: "web\u{1b}[2J.shop".into(),
+            proxy: "web\u{1b}[2J\u{202e}.shop".into(),
             proxy_version: "0.1.0".into(),
             mainsheet: detail,
             ..SyncStatus::default()

@@ -10,7 +10,8 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::post,
 };
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use bytes::BytesMut;
+use http_body_util::BodyExt as _;
 use serde::Deserialize;
 use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 
@@ -19,6 +20,8 @@ use crate::{dispatch::Handle, metrics::Metrics, source::Settings};
 
 /// Longest request, in bytes: etcd takes objects of 1.5 MiB, and an update brings the old one too.
 const BODY_LEN_MAX: usize = 4 << 20;
+/// Longest body that is read to its end though it is too long, in bytes.
+const DISCARDED_LEN_MAX: usize = 64 << 20;
 /// Time for a request, its body included. Less than the five seconds after which the API server gives up, so that it
 /// learns why.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
@@ -111,12 +114,20 @@ async fn answer(desk: &Arc<Desk>, request: Request) -> Result<String, Fault> {
     judged.await.map_err(|_| Fault::Died)?
 }
 
-async fn read(body: Body) -> Result<Bytes, Fault> {
-    match Limited::new(body, BODY_LEN_MAX).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Fault::TooLong),
-        Err(error) => Err(Fault::Broken(error.to_string())),
+/// Reads a body that is too long to its end too, and keeps none of it: who writes all before reading anything is told why it
+/// is refused.
+async fn read(mut body: Body) -> Result<Bytes, Fault> {
+    let (mut kept, mut len) = (BytesMut::new(), 0_usize);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Fault::Broken(error.to_string()))?;
+        let Ok(data) = frame.into_data() else { continue };
+        len = len.saturating_add(data.len());
+        if len > DISCARDED_LEN_MAX {
+            break;
+        }
+        if len <= BODY_LEN_MAX { kept.extend_from_slice(&data) } else { kept = BytesMut::new() }
     }
+    if len <= BODY_LEN_MAX { Ok(kept.freeze()) } else { Err(Fault::TooLong) }
 }
 
 impl Desk {

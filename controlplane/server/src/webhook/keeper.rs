@@ -28,9 +28,9 @@ use tokio::time::timeout;
 
 use super::{
     authority::{Issuer, SECRET},
-    listen::Certificate,
     rollover::Rollover,
 };
+use crate::tls::Certificate;
 
 /// Whose the bundle is: what others apply leaves it alone.
 const FIELD_MANAGER: &str = "mainsheet-webhook";

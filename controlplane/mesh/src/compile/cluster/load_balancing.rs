@@ -1,5 +1,7 @@
 //! Load balancing: how a cluster chooses an endpoint.
 
+use std::time::Duration;
+
 use proto::envoy::{
     config::{
         cluster::v3::cluster::{
@@ -25,6 +27,10 @@ use crate::{
 const RING_SIZE_MAX: u64 = 8 * 1024 * 1024;
 /// The largest Maglev table that Envoy allows, a prime.
 const MAGLEV_SIZE_MAX: u64 = 5_000_011;
+/// How long an Envoy may go on with an endpoint that was ejected, or that is going away. It puts off changes of health alone
+/// that follow one another, for a second by default, in which half of the requests may be lost; no pause at all would cost
+/// it a pass over all endpoints for each change.
+const HEALTH_DELAY_MAX: Duration = Duration::from_millis(100);
 
 /// The algorithm and its settings. Not said is least requests; passing through is the cluster type's business, so where
 /// a cluster has endpoints of its own it counts as not said.
@@ -100,6 +106,7 @@ pub fn common(policy: &PortPolicy, mesh: &MeshConfig) -> CommonLbConfig {
         healthy_panic_threshold: Some(outlier_detection::panic_threshold(policy.outlier_detection.as_ref())),
         locality_config_specifier: distributes
             .then(|| LocalityConfigSpecifier::LocalityWeightedLbConfig(LocalityWeightedLbConfig::default())),
+        update_merge_window: Some(duration::of(HEALTH_DELAY_MAX)),
         ..CommonLbConfig::default()
     }
 }
@@ -113,8 +120,6 @@ pub fn locality_settings<'a>(policy: &'a PortPolicy, mesh: &'a MeshConfig) -> Op
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::model::destination_rule::{ConsistentHash, HashKey};
 

@@ -112,7 +112,9 @@ fn a_service_without_a_rule_has_istios_defaults() {
     assert_eq!(cluster.lb_policy(), LbPolicy::LeastRequest);
     assert_eq!(cluster.connect_timeout.unwrap().seconds, 10);
     assert_eq!(cluster.circuit_breakers.unwrap().thresholds[0].max_connections, Some(u32::MAX));
-    assert_eq!(cluster.common_lb_config.unwrap().healthy_panic_threshold.unwrap().value, 0.0);
+    let common = cluster.common_lb_config.unwrap();
+    assert_eq!(common.healthy_panic_threshold.unwrap().value, 0.0);
+    assert_eq!(common.update_merge_window.unwrap().nanos, 100_000_000);
     assert_eq!(cluster.outlier_detection, None);
     assert!(cluster.typed_extension_protocol_options.is_empty());
     assert_eq!(cluster.transport_socket, None);

@@ -181,9 +181,9 @@ fn a_workload_entry_touches_the_endpoints_of_services_that_select_it() {
         assert!(touched.only_endpoints());
         touched.endpoints.iter().map(|key| key.host.to_string()).collect::<Vec<_>>()
     };
-    let (a, b) = ("a.default.svc.cluster.local".to_owned(), "b.default.svc.cluster.local".to_owned());
-    assert_eq!(touched(vm("a").set()), [a.clone()]);
-    assert_eq!(touched(vm("b").set()), [a, b.clone()]);
+    let (a, b) = ("a.default.svc.cluster.local", "b.default.svc.cluster.local");
+    assert_eq!(touched(vm("a").set()), [a]);
+    assert_eq!(touched(vm("b").set()), [a, b]);
     assert_eq!(touched(vm("b").gone()), [b]);
 }
 

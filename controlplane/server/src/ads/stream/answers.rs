@@ -9,7 +9,7 @@ use mesh::{
 use proto::ResourceType;
 
 use super::{Flight, Stream};
-use crate::ads::proxies::{self, RefusedResource};
+use crate::ads::proxies::{self, RefusedResource, StandingRefusal};
 
 impl Stream<'_> {
     /// Writes down, counts and says what a request meant.
@@ -69,6 +69,19 @@ impl Stream<'_> {
                 of.nack.take_if(|_| !refuses);
             }
         });
+    }
+
+    /// All that the proxy refuses, now that it is known which resources those are.
+    pub(super) fn standing_refusals(&self) -> Vec<StandingRefusal> {
+        let of = |sync: mesh::push::Sync| {
+            let kind = sync.kind;
+            sync.refused.into_iter().map(move |refused| StandingRefusal {
+                kind,
+                name: refused.name,
+                error: refused.error,
+            })
+        };
+        self.automaton.sync().into_iter().flat_map(of).collect()
     }
 
     /// Takes a response out of those under way, with those of its type that were sent before it: of them nothing more

@@ -46,7 +46,5 @@ fn row(problem: &Problem) -> [String; 6] {
     let dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
     let place = location.as_ref().map(ToString::to_string).unwrap_or_default();
     let text = if remedy.is_empty() { reason.clone() } else { format!("{reason}; {remedy}") };
-    // What users wrote is shown in reasons: it must not steer the terminal.
-    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     [severity.to_string(), (*code).to_owned(), dash(&place), dash(object), dash(field), text]
 }

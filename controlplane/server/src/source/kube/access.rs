@@ -11,8 +11,12 @@ use kube::{
     client::ClientBuilder,
     config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
+use tower::util::{AndThenLayer, MapRequestLayer};
 
-use super::pulse::{Pulse, PulseLayer};
+use super::{
+    manners,
+    pulse::{Pulse, PulseLayer},
+};
 use crate::metrics::Metrics;
 
 /// Time for a connection, TLS included. A server that was stopped still accepts connections, and is noticed by this.
@@ -93,6 +97,10 @@ pub async fn connect(access: &Access, metrics: Arc<Metrics>, now: fn() -> System
     // Watches are renewed with a pause of their own.
     config.default_retry = false;
     let pulse = Arc::new(Pulse::new(metrics, now));
-    let client = ClientBuilder::try_from(config)?.with_layer(&PulseLayer(Arc::clone(&pulse))).build();
+    let client = ClientBuilder::try_from(config)?
+        .with_layer(&MapRequestLayer::new(manners::up_to_date))
+        .with_layer(&AndThenLayer::new(manners::in_time))
+        .with_layer(&PulseLayer(Arc::clone(&pulse)))
+        .build();
     Ok(Cluster { client, pulse })
 }

@@ -9,9 +9,13 @@ use std::{
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{Api, Client, Resource as _, core::PartialObjectMeta, runtime::watcher::Event};
 use serde::Deserialize;
-use tokio::sync::watch;
+use tokio::{
+    sync::watch,
+    task::{AbortHandle, JoinSet},
+};
 
 use super::{
+    arrived::Arrived,
     events::Events,
     pulse::Pulse,
     resource::{DEFINITIONS, VERSIONS},
@@ -34,28 +38,76 @@ pub(super) enum Served {
 /// Tells each of `resources`, by the names of their definitions, how they are served. Never ends.
 pub(super) async fn follow(client: Client, pulse: Arc<Pulse>, resources: BTreeMap<String, watch::Sender<Served>>) {
     // Only the metadata is watched: the schemas of all definitions of a cluster are many megabytes.
-    let api = Api::<PartialObjectMeta<CustomResourceDefinition>>::all(client.clone());
+    let api = Api::<Arrived<PartialObjectMeta<CustomResourceDefinition>>>::all(client.clone());
     let mut events = Events::new(api, DEFINITIONS, None, Arc::clone(&pulse));
     let mut listed = BTreeSet::new();
+    let mut asking = Asking::default();
     loop {
-        match events.next().await {
+        let event = tokio::select! {
+            event = events.next() => event,
+            Some((name, served)) = asking.answer() => {
+                if let Some(resource) = resources.get(&name) {
+                    tell(resource, served);
+                }
+                continue;
+            }
+        };
+        match event {
             Event::Init => listed.clear(),
             Event::InitApply(definition) | Event::Apply(definition) => {
                 let name = definition.meta().name.clone().unwrap_or_default();
-                if let Some(resource) = resources.get(&name) {
-                    tell(resource, served(&client, &pulse, &name).await);
+                if resources.contains_key(&name) {
+                    asking.ask(name.clone(), served(client.clone(), Arc::clone(&pulse), name.clone()));
                     listed.insert(name);
                 }
             }
             Event::InitDone => {
-                for (_, resource) in resources.iter().filter(|(name, _)| !listed.contains(*name)) {
+                for (name, resource) in resources.iter().filter(|(name, _)| !listed.contains(*name)) {
+                    asking.forget(name);
                     tell(resource, Served::Absent);
                 }
             }
             Event::Delete(definition) => {
-                if let Some(resource) = definition.meta().name.as_ref().and_then(|name| resources.get(name)) {
+                let name = definition.meta().name.clone().unwrap_or_default();
+                if let Some(resource) = resources.get(&name) {
+                    asking.forget(&name);
                     tell(resource, Served::Absent);
                 }
+            }
+        }
+    }
+}
+
+/// The definitions that are being asked for, each by a task of its own: one that cannot be had holds no other up.
+#[derive(Default)]
+struct Asking {
+    tasks: JoinSet<(String, Served)>,
+    /// The task of each definition; the answer of any other is out of date.
+    latest: BTreeMap<String, AbortHandle>,
+}
+
+impl Asking {
+    fn ask(&mut self, name: String, question: impl Future<Output = Served> + Send + 'static) {
+        self.forget(&name);
+        let answered = name.clone();
+        let task = self.tasks.spawn(async move { (answered, question.await) });
+        self.latest.insert(name, task);
+    }
+
+    fn forget(&mut self, name: &str) {
+        if let Some(task) = self.latest.remove(name) {
+            task.abort();
+        }
+    }
+
+    /// The next answer that still counts; `None` when nothing more is asked. May be cancelled without loss.
+    async fn answer(&mut self) -> Option<(String, Served)> {
+        loop {
+            if let Ok((id, (name, served))) = self.tasks.join_next_with_id().await?
+                && self.latest.get(&name).is_some_and(|task| task.id() == id)
+            {
+                self.latest.remove(&name);
+                return Some((name, served));
             }
         }
     }
@@ -66,7 +118,7 @@ fn tell(resource: &watch::Sender<Served>, served: Served) {
 }
 
 /// Asks until there is an answer.
-async fn served(client: &Client, pulse: &Pulse, name: &str) -> Served {
+async fn served(client: Client, pulse: Arc<Pulse>, name: String) -> Served {
     loop {
         let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}");
         let answer = match http::Request::get(path).body(Vec::new()) {
@@ -143,6 +195,26 @@ mod tests {
             "status": {"conditions": [{"type": "Established", "status": established}]},
         }))
         .unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_does_not_come_holds_no_other_up() {
+        let mut asking = Asking::default();
+        asking.ask("a".into(), std::future::pending());
+        asking.ask("b".into(), std::future::ready(Served::At("v1")));
+        assert_eq!(asking.answer().await, Some(("b".into(), Served::At("v1"))));
+        asking.ask("a".into(), std::future::ready(Served::Absent));
+        assert_eq!(asking.answer().await, Some(("a".into(), Served::Absent)));
+        assert_eq!(asking.answer().await, None);
+    }
+
+    #[tokio::test]
+    async fn an_answer_about_a_definition_that_is_gone_does_not_count() {
+        let mut asking = Asking::default();
+        asking.ask("a".into(), std::future::ready(Served::At("v1")));
+        tokio::task::yield_now().await;
+        asking.forget("a");
+        assert_eq!(asking.answer().await, None);
     }
 
     #[test]

@@ -4,19 +4,21 @@
 //! other side is noticed soon after. The API server sends a bookmark before it ends a watch, so that even a quiet
 //! resource is never too far behind to be continued.
 
-use std::{fmt::Debug, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use futures::{StreamExt as _, stream::BoxStream};
+use futures::{FutureExt as _, StreamExt as _, stream::BoxStream};
 use kube::{
-    Api, Resource,
+    Api,
     runtime::{
         WatchStreamExt as _,
         watcher::{Config, Error, Event, ExponentialBackoff, watcher},
     },
 };
-use serde::de::DeserializeOwned;
 
-use super::pulse::Pulse;
+use super::{
+    arrived::{Arrived, Watched},
+    pulse::Pulse,
+};
 
 /// How long a watch lasts. Silence of five seconds more means that nobody is at the other side.
 const WATCH_SECONDS: u32 = 30;
@@ -27,23 +29,22 @@ const PAGE_LEN: u32 = 500;
 /// Pauses after failures, with jitter.
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-
-/// What can be listed and watched.
-pub(super) trait Watched: Resource + Clone + DeserializeOwned + Debug + Send + 'static {}
-
-impl<K: Resource + Clone + DeserializeOwned + Debug + Send + 'static> Watched for K {}
+/// Pause before a list that is asked for because the watch cannot be gone on with.
+const LIST_PAUSE: Duration = Duration::from_millis(500);
 
 /// The events of one resource.
 pub(super) struct Events<K> {
-    api: Api<K>,
+    api: Api<Arrived<K>>,
     plural: &'static str,
     fields: Option<String>,
     pulse: Arc<Pulse>,
     list: List,
     /// The stream has brought a whole list.
     is_listed: bool,
-    stream: BoxStream<'static, Result<Event<K>, Error>>,
+    stream: Stream<K>,
 }
+
+type Stream<K> = BoxStream<'static, Result<Event<Arrived<K>>, Error>>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum List {
@@ -55,14 +56,14 @@ enum List {
 
 impl<K: Watched> Events<K> {
     /// Of the objects that the selector `fields` selects.
-    pub(super) fn new(api: Api<K>, plural: &'static str, fields: Option<String>, pulse: Arc<Pulse>) -> Self {
+    pub(super) fn new(api: Api<Arrived<K>>, plural: &'static str, fields: Option<String>, pulse: Arc<Pulse>) -> Self {
         let list = List::Streaming { begun: 0 };
-        let stream = stream(api.clone(), fields.clone(), list);
+        let stream = stream(api.clone(), fields.clone(), list, Duration::ZERO);
         Self { api, plural, fields, pulse, list, is_listed: false, stream }
     }
 
-    /// The next event. Whatever fails is tried again.
-    pub(super) async fn next(&mut self) -> Event<K> {
+    /// The next event. Whatever fails is tried again. May be cancelled without loss.
+    pub(super) async fn next(&mut self) -> Event<Arrived<K>> {
         loop {
             match self.stream.next().await {
                 Some(Ok(event)) => {
@@ -79,7 +80,7 @@ impl<K: Watched> Events<K> {
                 }
                 Some(Err(error)) => {
                     self.pulse.failed(self.plural, &error);
-                    if self.is_listed && was_away(&error) {
+                    if is_garbled(&error) || self.is_listed && was_away(&error) {
                         self.list_again();
                     }
                 }
@@ -90,7 +91,7 @@ impl<K: Watched> Events<K> {
     }
 
     /// Whether the event can be passed on; `false` when streaming lists have broken off too often.
-    fn counts(&mut self, event: &Event<K>) -> bool {
+    fn counts(&mut self, event: &Event<Arrived<K>>) -> bool {
         match (event, &mut self.list) {
             (Event::Init, List::Streaming { begun }) => {
                 *begun += 1;
@@ -112,11 +113,11 @@ impl<K: Watched> Events<K> {
 
     fn list_again(&mut self) {
         self.is_listed = false;
-        self.stream = stream(self.api.clone(), self.fields.clone(), self.list);
+        self.stream = stream(self.api.clone(), self.fields.clone(), self.list, LIST_PAUSE);
     }
 }
 
-fn stream<K: Watched>(api: Api<K>, fields: Option<String>, list: List) -> BoxStream<'static, Result<Event<K>, Error>> {
+fn stream<K: Watched>(api: Api<Arrived<K>>, fields: Option<String>, list: List, pause: Duration) -> Stream<K> {
     let config = Config { field_selector: fields, ..Config::default().timeout(WATCH_SECONDS).page_size(PAGE_LEN) };
     let config = match list {
         List::Streaming { .. } => config.streaming_lists(),
@@ -127,7 +128,8 @@ fn stream<K: Watched>(api: Api<K>, fields: Option<String>, list: List) -> BoxStr
         .with_max_delay(PAUSE_MAX)
         .without_max_times()
         .with_jitter();
-    watcher(api, config).backoff(ExponentialBackoff::from(pauses)).boxed()
+    let events = watcher(api, config).backoff(ExponentialBackoff::from(pauses));
+    tokio::time::sleep(pause).map(|()| events).flatten_stream().boxed()
 }
 
 /// Whether nobody was there to begin a watch. What comes back may be restored from a backup: it takes a revision of its
@@ -137,6 +139,11 @@ fn was_away(error: &Error) -> bool {
         Error::WatchStartFailed(error) => !matches!(error, kube::Error::Api(_)),
         Error::InitialListFailed(_) | Error::WatchError(_) | Error::WatchFailed(_) | Error::NoResourceVersion => false,
     }
+}
+
+/// Whether something came that is no event. The watcher would go on with the next, and what this one said would be lost.
+fn is_garbled(error: &Error) -> bool {
+    matches!(error, Error::WatchFailed(kube::Error::SerdeError(_)))
 }
 
 /// Servers that know the option and have it switched off say that the request is not valid.

@@ -1,19 +1,25 @@
 //! The one task that joins the events of all resources into updates.
 
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::{Instant, sleep_until},
 };
 
 use super::state::{Message, State};
-use crate::source::Update;
+use crate::source::{Update, standing::Standings};
 
 /// Most events of one update; they are those that came while the update before was being made and taken.
 const BATCH_MAX: usize = 4096;
 
 /// Joins until nobody takes updates any more.
-pub(super) async fn run(mut events: mpsc::Receiver<Message>, mut state: State, updates: mpsc::Sender<Update>) {
+pub(super) async fn run(
+    mut events: mpsc::Receiver<Message>,
+    mut state: State,
+    updates: mpsc::Sender<Update>,
+    standings: watch::Sender<Standings>,
+) {
     let mut batch = Vec::new();
+    let mut is_first = true;
     loop {
         tokio::select! {
             () = updates.closed() => return,
@@ -23,10 +29,16 @@ pub(super) async fn run(mut events: mpsc::Receiver<Message>, mut state: State, u
         for message in batch.drain(..) {
             state.take(message);
         }
-        if let Some(update) = state.update(Instant::now())
-            && updates.send(update).await.is_err()
-        {
-            return;
+        if let Some(changed) = state.standings() {
+            standings.send_replace(changed);
+        }
+        if let Some(update) = state.update(Instant::now()) {
+            if std::mem::take(&mut is_first) {
+                tracing::info!(objects = update.changes.len(), "every resource was listed");
+            }
+            if updates.send(update).await.is_err() {
+                return;
+            }
         }
     }
 }

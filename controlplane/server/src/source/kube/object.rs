@@ -3,7 +3,7 @@
 //! Objects of Kubernetes itself are typed: the API server has held them against its own schema, which may be newer than
 //! ours, and fields that we do not know do no harm. Objects of Istio are read as those from files are.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use k8s_openapi::{
     api::{
@@ -16,17 +16,18 @@ use kube::{
     api::{ApiResource, DynamicObject},
     core::PartialObjectMeta,
 };
-use mesh::model::{self, Config, Kind, Object, ObjectId};
+use mesh::model::{self, Config, Kind, Object, ObjectId, Problem, code};
 use serde_json::Value as Json;
 
-use super::events::Watched;
+use super::arrived::{Unreadable, Watched};
 use crate::source::{
     Settings,
     convert::{Conversion, Metadata},
     document::{self, Declared, Item, Reading},
     finding::Findings,
-    kind,
+    istio, kind,
     path::Path,
+    standing::Standing,
     yaml::Node as Tree,
 };
 
@@ -45,6 +46,14 @@ impl Key {
     }
 }
 
+impl fmt::Display for Key {
+    /// As in [`ObjectId`]: `NAMESPACE/NAME`, or the name alone.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { namespace, name } = self;
+        if namespace.is_empty() { f.write_str(name) } else { write!(f, "{namespace}/{name}") }
+    }
+}
+
 /// An object as it was seen last.
 #[derive(Debug)]
 pub(super) struct Seen {
@@ -53,6 +62,8 @@ pub(super) struct Seen {
     pub(super) version: String,
     /// What it says: one item at most.
     pub(super) reading: Reading,
+    /// How it stands, for kinds of which the status is written.
+    pub(super) standing: Option<Box<Standing>>,
 }
 
 /// A kind of Kubernetes itself.
@@ -104,12 +115,30 @@ impl Seen {
         }
         let title = id.to_string();
         reading.problems.extend(findings.into_list().into_iter().map(|finding| finding.into_problem(&title, None)));
-        Self { key, version, reading }
+        Self { key, version, reading, standing: None }
+    }
+
+    /// An object of this kind that cannot be read: its last good form stays in force.
+    pub(super) fn unreadable(kind: &str, Unreadable { meta, reason }: Unreadable) -> Self {
+        let key = Key::of(&meta);
+        let problem = Problem {
+            severity: code::UNREADABLE_OBJECT.severity,
+            code: code::UNREADABLE_OBJECT.id,
+            object: format!("{kind} {key}"),
+            field: String::new(),
+            location: None,
+            reason,
+            remedy: "look at what the API server gives for it, and apply it anew".into(),
+        };
+        let reading = Reading { items: Vec::new(), problems: vec![problem.in_one_line()], unreadable: true };
+        Self { key, version: meta.resource_version.unwrap_or_default(), reading, standing: None }
     }
 
     /// An object that is read as those from files are.
     pub(super) fn raw(object: DynamicObject, kind: &ApiResource, settings: &Settings) -> Self {
         let DynamicObject { types: _, mut metadata, data } = object;
+        let istio = istio::find(&kind.group, &kind.kind);
+        let standing = istio.and_then(|istio| Standing::of(istio, &kind.version, &metadata, &data)).map(Box::new);
         let (key, version) = (Key::of(&metadata), metadata.resource_version.take().unwrap_or_default());
         // Who wrote what of it is long and says nothing to us.
         metadata.managed_fields = None;
@@ -117,8 +146,10 @@ impl Seen {
         whole.insert("apiVersion".into(), kind.api_version.as_str().into());
         whole.insert("kind".into(), kind.kind.as_str().into());
         whole.insert("metadata".into(), serde_json::to_value(&metadata).unwrap_or_default());
+        // Ours and others' words about the object are no part of what it says.
+        whole.remove("status");
         let reading = document::read_object(&Tree::from_json(Json::Object(whole)), settings);
-        Self { key, version, reading }
+        Self { key, version, reading, standing }
     }
 }
 

@@ -21,28 +21,32 @@ use crate::metrics::Metrics;
 /// What is known of every watch.
 #[derive(Debug)]
 pub(super) struct Pulse {
-    /// Whether the last thing heard of a resource was a failure.
-    failing: BTreeMap<&'static str, AtomicBool>,
-    /// Whether the API server has ever answered for a resource.
-    answered: BTreeMap<&'static str, AtomicBool>,
+    watches: BTreeMap<&'static str, Vital>,
     metrics: Arc<Metrics>,
     now: fn() -> SystemTime,
 }
 
+/// What is known of one watch.
+#[derive(Debug, Default)]
+struct Vital {
+    /// It was answered once.
+    seen: AtomicBool,
+    /// The last thing heard of it was a failure.
+    failing: AtomicBool,
+}
+
 impl Pulse {
     pub(super) fn new(metrics: Arc<Metrics>, now: fn() -> SystemTime) -> Self {
-        let never = || resource::watched().map(|plural| (plural, AtomicBool::new(false))).collect();
-        Self { failing: never(), answered: never(), metrics, now }
+        let watches = resource::watched().map(|plural| (plural, Vital::default())).collect();
+        Self { watches, metrics, now }
     }
 
     /// The API server has answered a request for a resource.
     fn beat(&self, plural: &str) {
-        let Some((plural, failing)) = self.failing.get_key_value(plural) else { return };
+        let Some((plural, vital)) = self.watches.get_key_value(plural) else { return };
         self.metrics.watch_answered(plural, (self.now)());
-        if let Some(answered) = self.answered.get(plural) {
-            answered.store(true, Ordering::Relaxed);
-        }
-        if failing.swap(false, Ordering::Relaxed) {
+        vital.seen.store(true, Ordering::Relaxed);
+        if vital.failing.swap(false, Ordering::Relaxed) {
             tracing::info!(resource = plural, "the watch works again");
         }
     }
@@ -50,22 +54,23 @@ impl Pulse {
     /// A list or watch has failed, and will be tried again.
     pub(super) fn failed(&self, plural: &'static str, error: &dyn Error) {
         self.metrics.watch_failed(plural);
-        let was_failing = self.failing.get(plural).is_some_and(|failing| failing.swap(true, Ordering::Relaxed));
-        if !was_failing {
-            let reason = reason(error);
-            if self.answered.get(plural).is_some_and(|answered| answered.load(Ordering::Relaxed)) {
-                tracing::warn!(resource = plural, reason, "the watch fails; what was seen last stays in force");
-            } else {
-                tracing::warn!(resource = plural, reason, "the watch fails; none of these objects is in force yet");
-            }
+        let Some(vital) = self.watches.get(plural) else { return };
+        if vital.failing.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let reason = reason(error);
+        if vital.seen.load(Ordering::Relaxed) {
+            tracing::warn!(resource = plural, reason, "the watch fails; what was seen last stays in force");
+        } else {
+            tracing::warn!(resource = plural, reason, "the watch fails; none of these objects is in force yet");
         }
     }
 
     /// There is nothing to watch any more.
     pub(super) fn stopped(&self, plural: &'static str) {
         self.metrics.watch_stopped(plural);
-        if let Some(failing) = self.failing.get(plural) {
-            failing.store(false, Ordering::Relaxed);
+        if let Some(vital) = self.watches.get(plural) {
+            vital.failing.store(false, Ordering::Relaxed);
         }
     }
 }
@@ -154,6 +159,8 @@ mod tests {
         assert!(text.contains("mainsheet_watch_last_answer_timestamp_seconds{resource=\"configmaps\"} 7"), "{text}");
         assert!(!text.contains("{resource=\"strangers\"}") && !text.contains("seconds{resource=\"pods\"}"), "{text}");
         assert!(text.contains("mainsheet_watch_failures_total{resource=\"pods\"} 1"), "{text}");
+        assert!(text.contains("mainsheet_watch_failing{resource=\"pods\"} 1"), "{text}");
+        assert!(text.contains("mainsheet_watch_failing{resource=\"configmaps\"} 0"), "{text}");
         pulse.stopped("configmaps");
         assert!(!metrics.text().contains("{resource=\"configmaps\"}"));
     }

@@ -15,6 +15,7 @@ use super::{
 use crate::source::{
     Update,
     document::{Item, Reading},
+    standing::{Standing, Standings},
 };
 
 /// What has happened to a resource.
@@ -33,8 +34,8 @@ pub(super) enum Event {
     Object(Box<Seen>),
     /// That were all; what did not come is gone.
     ListEnds,
-    /// An object was deleted.
-    Gone(Key),
+    /// An object was deleted, and that is its version.
+    Gone(Key, String),
     /// The API server does not have the resource.
     Unserved,
 }
@@ -54,6 +55,8 @@ pub(super) struct State {
     /// The list of problems as it was passed on last.
     reported: Option<Arc<Vec<Problem>>>,
     problems_changed: bool,
+    standings: Standings,
+    standings_changed: bool,
 }
 
 /// What is known of one resource.
@@ -62,8 +65,17 @@ struct Resource {
     /// It was listed once, or is not served.
     synced: bool,
     held: BTreeMap<Key, Held>,
-    /// The list that is coming; of an object that has not changed it holds only the key.
-    list: Option<BTreeMap<Key, Option<Box<Seen>>>>,
+    /// What is not held was deleted at this version at the latest.
+    swept: Option<u64>,
+    list: Option<List>,
+}
+
+/// A list that is coming.
+#[derive(Debug, Default)]
+struct List {
+    /// Of an object that has not changed it holds only the key.
+    objects: BTreeMap<Key, Option<Box<Seen>>>,
+    newest: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -71,6 +83,28 @@ struct Held {
     version: String,
     /// What it declares, in its last good form.
     declared: Option<ObjectId>,
+    /// Where it is among the standings.
+    title: Option<Arc<str>>,
+}
+
+impl Resource {
+    /// Whether this form of an object, or a later one, was seen already: a watch may repeat what it said.
+    fn has_seen(&self, key: &Key, version: &str) -> bool {
+        let latest = self.held.get(key).map_or(self.swept, |held| number(&held.version));
+        number(version).is_some_and(|version| latest.is_some_and(|latest| version <= latest))
+    }
+
+    /// Whether an object is held that is newer than its deletion.
+    fn has_outlived(&self, key: &Key, deletion: &str) -> bool {
+        let held = self.held.get(key).and_then(|held| number(&held.version));
+        number(deletion).is_some_and(|deletion| held.is_some_and(|held| deletion < held))
+    }
+}
+
+/// Versions of one resource are numbers that grow, with API servers that keep to the rule; those of others are not
+/// compared.
+fn number(version: &str) -> Option<u64> {
+    version.parse().ok()
 }
 
 impl State {
@@ -85,6 +119,8 @@ impl State {
             all_listed: None,
             reported: None,
             problems_changed: false,
+            standings: Standings::new(),
+            standings_changed: false,
         }
     }
 
@@ -92,23 +128,33 @@ impl State {
     pub(super) fn take(&mut self, Message { plural, event }: Message) {
         let Some(resource) = self.resources.get_mut(plural) else { return };
         match event {
-            Event::ListBegins => resource.list = Some(BTreeMap::new()),
-            Event::Object(seen) => match &mut resource.list {
-                Some(list) => {
+            Event::ListBegins => resource.list = Some(List::default()),
+            Event::Object(seen) => {
+                if let Some(list) = &mut resource.list {
                     let is_held = resource.held.get(&seen.key).is_some_and(|held| held.version == seen.version);
-                    list.insert(seen.key.clone(), (!is_held).then_some(seen));
+                    list.newest = list.newest.max(number(&seen.version));
+                    list.objects.insert(seen.key.clone(), (!is_held).then_some(seen));
+                } else if !resource.has_seen(&seen.key, &seen.version) {
+                    self.hold(plural, *seen);
                 }
-                None => self.hold(plural, *seen),
-            },
+            }
+            // A list says how things stand, whatever was heard before: the store may be an older one, from a backup.
             Event::ListEnds => {
                 let list = resource.list.take().unwrap_or_default();
                 resource.synced = true;
-                self.replace(plural, list);
+                resource.swept = list.newest;
+                self.replace(plural, list.objects);
             }
-            Event::Gone(key) => self.forget(plural, &key),
+            Event::Gone(key, version) => {
+                if !resource.has_outlived(&key, &version) {
+                    resource.swept = resource.swept.max(number(&version));
+                    self.forget(plural, &key);
+                }
+            }
             Event::Unserved => {
                 resource.list = None;
                 resource.synced = true;
+                resource.swept = None;
                 self.replace(plural, BTreeMap::new());
             }
         }
@@ -135,7 +181,7 @@ impl State {
         let is_first = self.reported.is_none();
         let first_is_due = now >= *self.all_listed.get_or_insert(now) + WAIT_MAX;
         let horizon = if is_first && first_is_due { now + WAIT_MAX } else { now };
-        let released = self.waiting.release(horizon, |pod| self.pods.contains(pod));
+        let released = self.waiting.release(horizon, is_first, |pod| self.pods.contains(pod));
         self.problems_changed |= *self.waiting.overdue() != overdue;
         changes.extend(released);
         if is_first && self.waiting.deadline().is_some() {
@@ -144,6 +190,11 @@ impl State {
         }
         let problems = self.report();
         (!changes.is_empty() || problems.is_new).then_some(Update { changes, problems: problems.list })
+    }
+
+    /// How the objects of Istio stand, if that has changed since it was asked last.
+    pub(super) fn standings(&mut self) -> Option<Standings> {
+        std::mem::take(&mut self.standings_changed).then(|| self.standings.clone())
     }
 
     /// When to ask for an update again though nothing has happened.
@@ -163,7 +214,7 @@ impl State {
     }
 
     fn hold(&mut self, plural: &'static str, seen: Seen) {
-        let Seen { key, version, reading: Reading { mut items, problems, unreadable } } = seen;
+        let Seen { key, version, reading: Reading { mut items, problems, unreadable }, standing } = seen;
         let Some(resource) = self.resources.get_mut(plural) else { return };
         let before = resource.held.get(&key).and_then(|held| held.declared.clone());
         let (declared, change) = match items.pop() {
@@ -173,7 +224,20 @@ impl State {
             None if unreadable => (before, None),
             None => (None, before.map(Change::Remove)),
         };
-        resource.held.insert(key.clone(), Held { version, declared });
+        let standing = standing.map(|standing| {
+            let standing = Standing { problems: problems.as_slice().into(), ..*standing };
+            (standing.title(), Arc::new(standing))
+        });
+        let title = standing.as_ref().map(|(title, _)| Arc::clone(title));
+        let stood = resource.held.insert(key.clone(), Held { version, declared, title: title.clone() });
+        if let Some(gone) = stood.and_then(|held| held.title).filter(|_| title.is_none()) {
+            self.standings.remove(&gone);
+            self.standings_changed = true;
+        }
+        if let Some((title, standing)) = standing {
+            self.standings.insert(title, standing);
+            self.standings_changed = true;
+        }
         if let Some(change) = change {
             self.note(change);
         }
@@ -188,7 +252,12 @@ impl State {
 
     fn forget(&mut self, plural: &'static str, key: &Key) {
         let Some(resource) = self.resources.get_mut(plural) else { return };
-        if let Some(id) = resource.held.remove(key).and_then(|held| held.declared) {
+        let held = resource.held.remove(key);
+        if let Some(title) = held.as_ref().and_then(|held| held.title.as_ref()) {
+            self.standings.remove(title);
+            self.standings_changed = true;
+        }
+        if let Some(id) = held.and_then(|held| held.declared) {
             self.note(Change::Remove(id));
         }
         self.problems_changed |= self.problems.remove(&(plural, key.clone())).is_some();

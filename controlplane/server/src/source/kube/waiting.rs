@@ -1,12 +1,15 @@
 //! EndpointSlices that came before the Pods they name. Without its Pod an endpoint has no labels and no identity, and so
-//! belongs to no subset; what the slice said before stays until then.
+//! belongs to no subset; until then it is left out, while whatever else the slice says holds at once.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
-use mesh::model::{Change, Kind, Object, ObjectId, Problem, code, endpoint::EndpointSlice};
+use mesh::model::{
+    Change, Kind, Object, ObjectId, Problem, code,
+    endpoint::{EndpointSlice, SliceEndpoint},
+};
 use tokio::time::Instant;
 
 /// Longest time that a slice waits. Pods come with another watch, which is rarely more than some milliseconds behind.
@@ -24,13 +27,15 @@ pub(super) struct Waiting {
 struct Waiter {
     slice: Box<Object<EndpointSlice>>,
     until: Instant,
+    /// It was passed on without the endpoints of these Pods.
+    without: Option<BTreeSet<ObjectId>>,
 }
 
 impl Waiting {
     /// Adds a slice, in the place of its form before; a slice that changes again and again waits no longer for that.
     pub(super) fn add(&mut self, slice: Box<Object<EndpointSlice>>, now: Instant) {
         let until = self.slices.get(&slice.id).map_or(now + WAIT_MAX, |before| before.until);
-        self.slices.insert(slice.id.clone(), Waiter { slice, until });
+        self.slices.insert(slice.id.clone(), Waiter { slice, until, without: None });
     }
 
     /// Forgets a slice that is gone.
@@ -39,21 +44,27 @@ impl Waiting {
         self.overdue.remove(slice);
     }
 
-    /// The slices all of whose Pods are there, or whose time is over.
-    pub(super) fn release(&mut self, now: Instant, is_there: impl Fn(&ObjectId) -> bool) -> Vec<Change> {
+    /// The slices all of whose Pods are there, or whose time is over; of others what can be told now, unless they are to
+    /// come `whole`.
+    pub(super) fn release(&mut self, now: Instant, whole: bool, is_there: impl Fn(&ObjectId) -> bool) -> Vec<Change> {
         for pods in self.overdue.values_mut() {
             pods.retain(|pod| !is_there(pod));
         }
         let mut released = Vec::new();
-        for (id, waiter) in std::mem::take(&mut self.slices) {
+        for (id, mut waiter) in std::mem::take(&mut self.slices) {
             let missing: BTreeSet<ObjectId> = needed(&waiter.slice).filter(|pod| !is_there(pod)).collect();
-            let is_known = |pod| self.overdue.get(&id).is_some_and(|known| known.contains(pod));
-            if now >= waiter.until || missing.iter().all(is_known) {
+            let is_known = |pod: &ObjectId| self.overdue.get(&id).is_some_and(|known| known.contains(pod));
+            let awaited: BTreeSet<ObjectId> = missing.iter().filter(|pod| !is_known(pod)).cloned().collect();
+            if now >= waiter.until || awaited.is_empty() {
                 self.overdue.insert(id, missing);
                 released.push(Change::SetEndpoints(waiter.slice));
-            } else {
-                self.slices.insert(id, waiter);
+                continue;
             }
+            if !whole && waiter.without.as_ref() != Some(&awaited) {
+                released.extend(part(&waiter.slice, &awaited).map(Change::SetEndpoints));
+                waiter.without = Some(awaited);
+            }
+            self.slices.insert(id, waiter);
         }
         self.overdue.retain(|_, pods| !pods.is_empty());
         released
@@ -77,9 +88,23 @@ impl Waiting {
 
 /// The Pods that take new requests. One that is going away may be gone before the slice says so.
 fn needed(slice: &Object<EndpointSlice>) -> impl Iterator<Item = ObjectId> {
-    let open = slice.spec.endpoints.iter().filter(|endpoint| endpoint.ready && !endpoint.terminating);
-    let named = open.filter_map(|endpoint| endpoint.pod.as_ref());
-    named.map(|name| ObjectId::new(Kind::Pod, slice.id.namespace.clone(), name))
+    slice.spec.endpoints.iter().filter(|endpoint| is_open(endpoint)).filter_map(|endpoint| pod(slice, endpoint))
+}
+
+/// The slice without the endpoints of Pods that are waited for: what it does not name any more must go at once. `None`
+/// when nothing would be left to take requests; then what it said before is better.
+fn part(slice: &Object<EndpointSlice>, awaited: &BTreeSet<ObjectId>) -> Option<Box<Object<EndpointSlice>>> {
+    let mut part = Box::new(slice.clone());
+    part.spec.endpoints.retain(|endpoint| !pod(slice, endpoint).is_some_and(|pod| awaited.contains(&pod)));
+    part.spec.endpoints.iter().any(is_open).then_some(part)
+}
+
+fn is_open(endpoint: &SliceEndpoint) -> bool {
+    endpoint.ready && !endpoint.terminating
+}
+
+fn pod(slice: &Object<EndpointSlice>, endpoint: &SliceEndpoint) -> Option<ObjectId> {
+    Some(ObjectId::new(Kind::Pod, slice.id.namespace.clone(), endpoint.pod.as_ref()?))
 }
 
 fn overdue(slice: &ObjectId, pod: &ObjectId) -> Problem {

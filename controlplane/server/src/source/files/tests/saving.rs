@@ -1,8 +1,9 @@
 //! Edits of every kind come as one update.
 
-use std::io::Write as _;
+use std::{io::Write as _, time::Instant};
 
 use super::*;
+use crate::source::files::batch::QUIET_MAX;
 
 #[tokio::test]
 async fn a_file_put_in_place_of_another_is_one_change() {
@@ -106,6 +107,19 @@ async fn nobody_waits_for_a_file_that_is_open() {
 
 #[tokio::test]
 async fn a_file_that_is_open_is_waited_for_while_others_never_rest() {
+    // On a busy machine a file may be open for longer than it is waited for. That says nothing, and is done again.
+    for _ in 0..10 {
+        let (open_for, seen) = edit_one_file_while_others_never_rest().await;
+        if open_for < QUIET_MAX {
+            assert!(!seen.contains(&"remove Service default/a".to_owned()), "{seen:?}");
+            return;
+        }
+    }
+    panic!("this machine is too busy to write a file within {QUIET_MAX:?}");
+}
+
+/// How long the file was open at most, and what was seen.
+async fn edit_one_file_while_others_never_rest() -> (Duration, Vec<String>) {
     let (directory, mut watch) = watching(&[("a.yaml", service("a", 80)), ("b.yaml", service("b", 80))]).await;
     let writer = tokio::task::spawn_blocking(move || {
         let mut ports = (81..60_000).cycle();
@@ -115,23 +129,26 @@ async fn a_file_that_is_open_is_waited_for_while_others_never_rest() {
                 std::thread::sleep(Duration::from_millis(10));
             }
         };
+        let mut open_for = Duration::ZERO;
         for port in 81..86 {
+            let opened = Instant::now();
             let mut file = fs::File::create(directory.path().join("a.yaml")).unwrap();
             file.write_all(service("c", port).as_bytes()).unwrap();
             edit(20);
             file.write_all(format!("---\n{}", service("a", port)).as_bytes()).unwrap();
             drop(file);
+            open_for = open_for.max(opened.elapsed());
             edit(3);
         }
         replace(&directory, "last.yaml", &service("last", 80));
-        directory
+        (directory, open_for)
     });
     let mut seen = Vec::new();
     while !seen.contains(&"set Service default/last".to_owned()) {
         seen.extend(shown(&next(&mut watch).await));
     }
-    assert!(!seen.contains(&"remove Service default/a".to_owned()), "{seen:?}");
-    drop(writer.await.unwrap());
+    let (_directory, open_for) = writer.await.unwrap();
+    (open_for, seen)
 }
 
 #[tokio::test]

@@ -131,3 +131,23 @@ async fn an_api_server_that_was_away_is_asked_for_the_list_again() {
     assert_eq!(until_listed(&mut events).await, ["Init", "InitApply(b)", "InitDone"]);
     assert_eq!(*asked.lock().unwrap(), [STREAM, WATCH, STREAM, STREAM]);
 }
+
+#[tokio::test]
+async fn what_is_no_event_makes_the_list_be_asked_for_again() {
+    // Whatever it was to say is lost, in a list as in a watch.
+    let cut = line("ADDED", &map("a")).replace("\"metadata\"", "metadata");
+    let times = Mutex::new(0);
+    let (mut events, asked) = events(move |_| {
+        let mut times = times.lock().unwrap();
+        *times += 1;
+        let text = match *times {
+            1 => line("ADDED", &map("b")) + &cut + &end_of_list(),
+            2 => line("ADDED", &map("a")) + &end_of_list() + &cut + &line("MODIFIED", &map("b")),
+            _ => line("ADDED", &map("a")) + &line("ADDED", &map("b")) + &end_of_list(),
+        };
+        (200, text)
+    });
+    assert_eq!(until_listed(&mut events).await, ["Init", "InitApply(b)", "Init", "InitApply(a)", "InitDone"]);
+    assert_eq!(until_listed(&mut events).await, ["Init", "InitApply(a)", "InitApply(b)", "InitDone"]);
+    assert_eq!(*asked.lock().unwrap(), [STREAM, STREAM, STREAM]);
+}

@@ -13,11 +13,14 @@ use super::*;
 use crate::source::{
     Settings, istio,
     kube::{
+        arrived::Unreadable,
         object::Read,
         resource::{self, ENDPOINT_SLICES, PODS, SERVICES},
         waiting::WAIT_MAX,
     },
 };
+
+mod replays;
 
 const RULES: &str = "virtualservices";
 
@@ -83,8 +86,12 @@ fn misprint() -> Json {
 }
 
 fn gone(name: &str) -> Event {
+    gone_at(name, "50")
+}
+
+fn gone_at(name: &str, version: &str) -> Event {
     let meta = serde_json::from_value(json!({"name": name, "namespace": "shop"})).unwrap();
-    Event::Gone(Key::of(&meta))
+    Event::Gone(Key::of(&meta), version.into())
 }
 
 fn take(state: &mut State, plural: &'static str, events: impl IntoIterator<Item = Event>) {
@@ -260,11 +267,53 @@ fn a_slice_waits_for_its_pod_and_what_it_said_before_stays() {
     take(&mut state, ENDPOINT_SLICES, [slice("2", &[("10.1.0.1", "a")])]);
     assert_eq!(changes(&mut state, now), ["set Pod shop/a", "set EndpointSlice shop/web-1 [10.1.0.1]"]);
     take(&mut state, ENDPOINT_SLICES, [slice("3", &[("10.1.0.1", "a"), ("10.1.0.2", "b")])]);
-    assert_eq!(changes(&mut state, now), [""; 0]);
+    assert_eq!(changes(&mut state, now), ["set EndpointSlice shop/web-1 [10.1.0.1]"]);
+    assert_eq!(changes(&mut state, now), [""; 0], "said once");
     assert_eq!(state.deadline(), Some(now + WAIT_MAX));
     take(&mut state, PODS, [pod("b")]);
     assert_eq!(changes(&mut state, now), ["set Pod shop/b", "set EndpointSlice shop/web-1 [10.1.0.1, 10.1.0.2]"]);
     assert_eq!(state.deadline(), None);
+}
+
+#[test]
+fn what_a_waiting_slice_does_not_name_any_more_goes_at_once() {
+    let now = Instant::now();
+    let mut state = synced(now);
+    take(&mut state, PODS, [pod("a"), pod("b")]);
+    take(&mut state, ENDPOINT_SLICES, [slice("2", &[("10.1.0.1", "a"), ("10.1.0.2", "b")])]);
+    assert_eq!(changes(&mut state, now).len(), 3);
+    take(&mut state, ENDPOINT_SLICES, [slice("3", &[("10.1.0.2", "b"), ("10.1.0.3", "c"), ("10.1.0.4", "d")])]);
+    assert_eq!(changes(&mut state, now), ["set EndpointSlice shop/web-1 [10.1.0.2]"]);
+    take(&mut state, PODS, [pod("c")]);
+    assert_eq!(changes(&mut state, now), ["set Pod shop/c", "set EndpointSlice shop/web-1 [10.1.0.2, 10.1.0.3]"]);
+    // No endpoint that takes requests would be left: those that did are better than none.
+    take(&mut state, ENDPOINT_SLICES, [slice("4", &[("10.1.0.4", "d")])]);
+    assert_eq!(changes(&mut state, now), [""; 0]);
+    take(&mut state, PODS, [pod("d")]);
+    assert_eq!(changes(&mut state, now), ["set Pod shop/d", "set EndpointSlice shop/web-1 [10.1.0.4]"]);
+}
+
+#[test]
+fn an_object_that_cannot_be_read_keeps_its_last_good_form() {
+    let now = Instant::now();
+    let mut state = synced(now);
+    let unreadable = |version: &str| {
+        let meta = json!({"name": "web", "namespace": "shop", "resourceVersion": version});
+        let meta = serde_json::from_value(meta).unwrap();
+        Event::Object(Box::new(Seen::unreadable("Service", Unreadable { meta, reason: "too deep".into() })))
+    };
+    take(&mut state, SERVICES, [unreadable("2")]);
+    let update = state.update(now).unwrap();
+    assert!(update.changes.is_empty());
+    assert_eq!(
+        update.problems[0].to_string(),
+        "error: Service shop/web: too deep (look at what the API server gives for it, and apply it anew)"
+    );
+    list(&mut state, SERVICES, [unreadable("3")]);
+    assert_eq!(changes(&mut state, now), [""; 0]);
+    take(&mut state, SERVICES, [service("web", "4", "10.0.0.4")]);
+    let update = state.update(now).unwrap();
+    assert_eq!((update.changes.len(), update.problems.len()), (1, 0));
 }
 
 #[test]
@@ -329,10 +378,10 @@ fn a_slice_that_goes_while_it_waits_is_forgotten() {
 fn an_endpoint_that_is_going_away_is_not_waited_for() {
     let now = Instant::now();
     let mut state = synced(now);
-    let going = |conditions: Json| {
+    let going = |version: &str, conditions: Json| {
         typed::<EndpointSlice>(json!({
             "metadata": {
-                "name": "web-1", "namespace": "shop", "resourceVersion": "2",
+                "name": "web-1", "namespace": "shop", "resourceVersion": version,
                 "labels": {"kubernetes.io/service-name": "web"},
             },
             "addressType": "IPv4",
@@ -342,8 +391,39 @@ fn an_endpoint_that_is_going_away_is_not_waited_for() {
             }],
         }))
     };
-    for conditions in [json!({"ready": false}), json!({"ready": true, "terminating": true})] {
-        take(&mut state, ENDPOINT_SLICES, [going(conditions)]);
+    for (version, conditions) in [("2", json!({"ready": false})), ("3", json!({"ready": true, "terminating": true}))] {
+        take(&mut state, ENDPOINT_SLICES, [going(version, conditions)]);
         assert_eq!(changes(&mut state, now), ["set EndpointSlice shop/web-1 [10.1.0.1]"]);
     }
+}
+
+#[test]
+fn how_an_object_stands_comes_with_what_is_wrong_with_that_form() {
+    let form = |version: &str, route: Json, conditions: Json| {
+        let object: DynamicObject = serde_json::from_value(json!({
+            "apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
+            "metadata": {"name": "web", "namespace": "shop", "uid": "u", "resourceVersion": version, "generation": 3},
+            "spec": {"hosts": ["web"], "http": [{"route": [route]}]},
+            "status": {"conditions": conditions},
+        }))
+        .unwrap();
+        let kind = resource::at(&istio::VIRTUAL_SERVICE, "v1");
+        Event::Object(Box::new(Seen::raw(object, &kind, &Settings::default())))
+    };
+    let mut state = cluster();
+    take(&mut state, RULES, [form("1", misprint(), json!([]))]);
+    let standings = state.standings().unwrap();
+    let standing = &standings["VirtualService shop/web"];
+    assert_eq!((standing.problems.len(), standing.conditions.as_deref(), standing.generation), (1, None, 3));
+    assert!(state.standings().is_none(), "nothing is new");
+    take(&mut state, RULES, [form("2", good(), json!([{"type": "Ready"}]))]);
+    let standings = state.standings().unwrap();
+    let standing = &standings["VirtualService shop/web"];
+    assert_eq!((standing.problems.len(), standing.conditions.as_deref()), (0, Some(r#"[{"type":"Ready"}]"#)));
+    assert_eq!(&*standing.resource_version, "2");
+    // A list of conditions that is too long is left to those who made it.
+    take(&mut state, RULES, [form("3", good(), json!([{"type": "x".repeat(20_000)}]))]);
+    assert!(state.standings().unwrap().is_empty());
+    take(&mut state, RULES, [form("4", good(), json!([])), gone("web")]);
+    assert!(state.standings().unwrap().is_empty());
 }
