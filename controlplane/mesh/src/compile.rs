@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod duration;
 pub mod endpoint;
 pub mod listener;
+mod mesh_tls;
 pub mod route;
 pub mod scope;
 pub mod viewpoint;

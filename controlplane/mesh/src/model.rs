@@ -10,6 +10,7 @@ pub mod mesh_config;
 pub mod mesh_service;
 pub mod name;
 pub mod object;
+pub mod peer_authentication;
 pub mod problem;
 pub mod protocol;
 pub mod service;

@@ -3,6 +3,7 @@
 //! [`Store::apply`] is the only way in. It keeps the memory of all that a change leaves as it was, brings the derived
 //! values (services, endpoints, rules by host) up to date, and says in a [`Touched`] what there is to compile again.
 
+mod authentication;
 mod derive;
 mod endpoints;
 mod mentions;
@@ -14,6 +15,7 @@ mod settle;
 mod touched;
 
 pub use self::mesh::{Mesh, ServiceKey, Written};
+pub use authentication::Authentications;
 pub use objects::{OBJECTS_MAX, Objects};
 pub use rules::{RuleGroup, Rules};
 pub use touched::Touched;
@@ -95,6 +97,7 @@ impl Store {
             Config::VirtualService(object) => place!(virtual_services, object, note_virtual_service),
             Config::DestinationRule(object) => place!(destination_rules, object, note_rule),
             Config::Sidecar(object) => place!(sidecars, object, note_sidecar),
+            Config::PeerAuthentication(object) => place!(peer_authentications, object, note_peer_authentication),
         }
     }
 
@@ -144,6 +147,7 @@ impl Store {
             Kind::VirtualService => take!(virtual_services, note_virtual_service),
             Kind::DestinationRule => take!(destination_rules, note_rule),
             Kind::Sidecar => take!(sidecars, note_sidecar),
+            Kind::PeerAuthentication => take!(peer_authentications, note_peer_authentication),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! What is wrong with an object by itself was said when it was read. Here no object is refused: all are in force as
 //! they are.
 
+mod authentications;
 mod destinations;
 mod limits;
 mod names;
@@ -31,6 +32,7 @@ pub fn check(mesh: &Mesh) -> Vec<Problem> {
     checker.virtual_services();
     checker.destination_rules();
     checker.sidecars();
+    checker.peer_authentications();
     checker.services();
     checker.service_entries();
     checker.limits();
@@ -46,6 +48,7 @@ pub fn check_object(mesh: &Mesh, object: &Config) -> Vec<Problem> {
         Config::VirtualService(object) => checker.candidate_virtual_service(object),
         Config::DestinationRule(object) => checker.candidate_rule(object),
         Config::Sidecar(object) => checker.sidecar(object),
+        Config::PeerAuthentication(object) => checker.peer_authentication(object),
         Config::MeshConfig(_)
         | Config::Namespace(_)
         | Config::Node(_)

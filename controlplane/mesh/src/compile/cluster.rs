@@ -15,6 +15,7 @@ mod inbound;
 pub mod keepalive;
 pub mod load_balancing;
 pub mod metadata;
+mod mutual_tls;
 pub mod name;
 mod outbound;
 pub mod outlier_detection;
@@ -33,8 +34,8 @@ use super::{
     viewpoint::Interception,
 };
 use crate::model::{
-    Object, Shared, mesh_config::MeshConfig, protocol::Protocol, service::Service, service::ServicePort,
-    sidecar::Sidecar,
+    Object, Shared, mesh_config::MeshConfig, mesh_service::Identities, protocol::Protocol, service::Service,
+    service::ServicePort, sidecar::Sidecar,
 };
 
 /// How long a connect may take when the mesh says zero.
@@ -56,6 +57,8 @@ pub struct OutboundInput {
     /// Whether the connections of callers carry the address that they dialled (`REDIRECT`, `TPROXY`). Without it
     /// `ORIGINAL_DST` leads nowhere, and services that rely on it get endpoints or DNS.
     pub captured: bool,
+    /// Who answers, where callers have certificates of the mesh. Without them they speak clear text inside it.
+    pub identities: Option<Shared<Identities>>,
 }
 
 /// What one inbound cluster depends on.

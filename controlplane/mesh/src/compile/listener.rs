@@ -3,17 +3,20 @@
 mod access_log;
 mod address;
 mod api_listener;
+mod application_protocols;
 mod catch_all;
 mod filter_chain;
 mod http_connection_manager;
 mod inbound;
 mod l4;
 mod listener_filter;
+mod mutual_tls;
 mod outbound;
 mod port_listener;
 mod tcp_proxy;
 
 pub use filter_chain::{Rest, TcpChain};
+pub use http_connection_manager::Certificates;
 pub use inbound::{InboundChain, InboundContent, InboundProtocol};
 pub use port_listener::{HttpChain, PortListener};
 pub use tcp_proxy::TcpRoute;
@@ -31,6 +34,7 @@ use super::{
 use crate::model::{
     Hostname, Object, Origin, Shared,
     mesh_config::{MeshConfig, OutboundTrafficPolicy},
+    peer_authentication::WorkloadTls,
 };
 
 /// What one outbound listener depends on.
@@ -108,11 +112,17 @@ pub fn outbound(input: &OutboundListenerInput) -> Option<Compiled<Listener>> {
     Some(finished(&input.name, message, provenance))
 }
 
-/// Which inbound listeners a viewpoint has, for the same inputs that its inbound clusters are made of.
+/// Which inbound listeners a viewpoint has, for the same inputs that its inbound clusters are made of, and what they
+/// demand of callers.
 #[must_use]
-pub fn plan_inbound(scope: &Scope, viewpoint: &Viewpoint, ports: &[InboundInput]) -> Vec<InboundListenerInput> {
+pub fn plan_inbound(
+    scope: &Scope,
+    viewpoint: &Viewpoint,
+    ports: &[InboundInput],
+    tls: &WorkloadTls,
+) -> Vec<InboundListenerInput> {
     match viewpoint.kind {
-        ProxyKind::Sidecar => inbound::plan(scope, viewpoint, ports),
+        ProxyKind::Sidecar => inbound::plan(scope, viewpoint, ports, tls),
         ProxyKind::Router | ProxyKind::Grpc => Vec::new(),
     }
 }

@@ -38,6 +38,8 @@ pub struct Viewpoint {
     pub http_proxy_port: Option<u16>,
     /// Whether its pod has only IPv6 addresses.
     pub ipv6_only: bool,
+    /// Whether it can show a certificate of the mesh, and check those of others.
+    pub has_certificates: bool,
 }
 
 /// What kind of proxy.
@@ -87,6 +89,8 @@ pub struct ProxyDescription {
     pub addresses: Vec<IpAddr>,
     /// Where it offers an explicit HTTP proxy.
     pub http_proxy_port: Option<u16>,
+    /// Whether the agent beside it serves it certificates of the mesh.
+    pub has_certificates: bool,
 }
 
 /// `INTERCEPTION_MODE` of a proxy.
@@ -149,6 +153,11 @@ impl Viewpoint {
             interception: proxy.interception(),
             http_proxy_port: proxy.http_proxy_port,
             ipv6_only: !proxy.addresses.is_empty() && proxy.addresses.iter().all(IpAddr::is_ipv6),
+            has_certificates: match proxy.kind {
+                ProxyKind::Sidecar | ProxyKind::Router => proxy.has_certificates,
+                // It takes its certificates by another way than Envoy.
+                ProxyKind::Grpc => false,
+            },
         }
     }
 }

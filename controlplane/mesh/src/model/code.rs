@@ -78,7 +78,7 @@ codes! {
     KIND_NOT_IN_FORCE "MS0302" Warning "the kind is not in force yet"
         "Objects of this kind are known and accepted, but Mainsheet does not act on them yet."
     SECURITY_NOT_IN_FORCE "MS0303" Warning "a security rule is not enforced yet"
-        "Objects of this kind are known and accepted, but what they demand is NOT enforced yet. Do not rely on them."
+        "The object or field is known and accepted, but what it demands is NOT enforced yet, or not everywhere. Do not rely on it."
     PLAIN_KIND "MS0304" Info "the kind has no part in the mesh"
         "A Kubernetes kind that Mainsheet does not need to read."
     DEPRECATED "MS0305" Info "the field is deprecated"
@@ -151,6 +151,8 @@ codes! {
         "Of the endpoints of a port only the first, in the order of addresses, get requests."
     PORTS_LEFT_OUT "MS0522" Warning "ports beyond the limit are left out"
         "Several ServiceEntries of one host make one service, and together have more ports than a service can. Those of the oldest count."
+    AUTHENTICATION_NOT_APPLIED "MS0523" Warning "the PeerAuthentication is not applied"
+        "For each workload, namespace and mesh the oldest counts alone. In the system namespace they are for the whole mesh and select no workloads."
 
     UNREACHABLE_RULE "MS0601" Warning "the rule is never reached"
         "An earlier rule matches every request; the first match wins."

@@ -1,6 +1,6 @@
 //! A service of the mesh with the object that declared it, and where it answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{endpoint::Endpoint, object::ObjectId, service::Service};
 
@@ -21,3 +21,27 @@ pub struct MeshService {
 /// The endpoints of one service, by service port, in a stable order.
 #[derive(Debug, Default, PartialEq)]
 pub struct Endpoints(pub BTreeMap<u16, Vec<Endpoint>>);
+
+/// Who answers for a service: as much as its callers must know before they connect.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Identities {
+    /// The namespaces and names of the service accounts of its endpoints.
+    pub accounts: BTreeSet<(String, String)>,
+    /// The ports at which every endpoint terminates the mesh's mutual TLS, and there is one.
+    pub mesh_tls_ports: BTreeSet<u16>,
+}
+
+impl Identities {
+    /// Those of some endpoints.
+    #[must_use]
+    pub fn of(endpoints: &Endpoints) -> Self {
+        let all = endpoints.0.values().flatten();
+        let account = |endpoint: &Endpoint| {
+            let account = endpoint.service_account.clone()?;
+            Some((endpoint.workload.1.clone(), account))
+        };
+        let all_terminate = |of_port: &[Endpoint]| !of_port.is_empty() && of_port.iter().all(|one| one.mesh_tls);
+        let ports = endpoints.0.iter().filter(|(_, of_port)| all_terminate(of_port));
+        Self { accounts: all.filter_map(account).collect(), mesh_tls_ports: ports.map(|(port, _)| *port).collect() }
+    }
+}

@@ -7,6 +7,7 @@ use super::{
     endpoint::EndpointSlice,
     mesh_config::MeshConfig,
     name::Namespace,
+    peer_authentication::PeerAuthentication,
     problem::steers_terminal,
     service::Service,
     service_entry::{ServiceEntry, WorkloadEntry},
@@ -31,6 +32,7 @@ pub enum Kind {
     VirtualService,
     DestinationRule,
     Sidecar,
+    PeerAuthentication,
 }
 
 impl Kind {
@@ -50,6 +52,7 @@ impl Kind {
             Self::VirtualService => "VirtualService",
             Self::DestinationRule => "DestinationRule",
             Self::Sidecar => "Sidecar",
+            Self::PeerAuthentication => "PeerAuthentication",
         }
     }
 
@@ -62,6 +65,7 @@ impl Kind {
             Self::ServiceEntry => Some(("networking.istio.io/v1", "service-entry")),
             Self::WorkloadEntry => Some(("networking.istio.io/v1", "workload-entry")),
             Self::Sidecar => Some(("networking.istio.io/v1", "sidecar")),
+            Self::PeerAuthentication => Some(("security.istio.io/v1", "peer-authentication")),
             Self::MeshConfig
             | Self::Namespace
             | Self::Node
@@ -213,6 +217,7 @@ pub enum Config {
     VirtualService(Object<VirtualService>),
     DestinationRule(Object<DestinationRule>),
     Sidecar(Object<Sidecar>),
+    PeerAuthentication(Object<PeerAuthentication>),
 }
 
 impl Config {
@@ -231,6 +236,7 @@ impl Config {
             Self::VirtualService(o) => &o.id,
             Self::DestinationRule(o) => &o.id,
             Self::Sidecar(o) => &o.id,
+            Self::PeerAuthentication(o) => &o.id,
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::{
         scope::{Endpoints, Scope, ScopedService},
         viewpoint::ProxyKind,
     },
-    model::{Hostname, Shared, service::Resolution},
+    model::{Hostname, Shared, mesh_service::Identities, service::Resolution},
     store::{Mesh, ServiceKey},
 };
 
@@ -28,6 +28,8 @@ pub(super) struct DestinationsKey {
     pub(super) kind: ProxyKind,
     /// Whether the connections of callers carry the address that they dialled.
     pub(super) captured: bool,
+    /// Whether callers have certificates of the mesh.
+    pub(super) has_certificates: bool,
     /// Where the callers are, if that makes a difference.
     pub(super) place: Option<Place>,
 }
@@ -143,7 +145,8 @@ impl Destinations {
     fn make(&self, compiler: &mut Compiler, mesh: &Mesh, key: &DestinationsKey, service: &ScopedService) -> Sent {
         let of = &service.service.service;
         let config = &self.scope.config;
-        let endpoints = mesh.endpoints(&ServiceKey::of(&service.service));
+        let service_key = ServiceKey::of(&service.service);
+        let (endpoints, identities) = (mesh.endpoints(&service_key), mesh.identities(&service_key));
         let endpoints = || endpoints.cloned().unwrap_or_else(|| Shared::new(Endpoints::default()));
         let (inside, eds) = match of.resolution {
             Resolution::Dns | Resolution::DnsRoundRobin => (true, false),
@@ -161,6 +164,9 @@ impl Destinations {
             config: config.clone(),
             for_grpc,
             captured: key.captured,
+            identities: key
+                .has_certificates
+                .then(|| identities.cloned().unwrap_or_else(|| Shared::new(Identities::default()))),
         });
         // A headless service may have clusters without EDS: only assignments that a cluster asks for are sent.
         let asked: BTreeSet<_> = clusters.iter().filter_map(|cluster| cluster.references.endpoints.as_ref()).collect();

@@ -16,6 +16,7 @@ use crate::{
     model::{
         Labels, Selector, Shared,
         endpoint::EndpointAddress,
+        peer_authentication::WorkloadTls,
         protocol::Protocol,
         service::{Resolution, ServicePort, TargetPort},
     },
@@ -30,6 +31,7 @@ pub(super) const PORTS_MAX: usize = 1024;
 pub(super) struct Inbound {
     scope: Arc<Scope>,
     inputs: Vec<InboundInput>,
+    tls: WorkloadTls,
     /// Some service names its target port, so that pods decide where it is.
     by_name: bool,
     pub(super) clusters: Vec<Unit>,
@@ -47,6 +49,7 @@ impl Inbound {
         let mut made = Self {
             scope: Arc::clone(scope),
             inputs: Vec::new(),
+            tls: WorkloadTls::disabled(),
             by_name: false,
             clusters: Vec::new(),
             listeners: Vec::new(),
@@ -88,6 +91,10 @@ impl Inbound {
         self.scope.sidecar != scope.sidecar
             || self.scope.config != scope.config
             || touched.services.iter().any(|key| key.namespace == *namespace && selects(key))
+            || viewpoint.has_certificates
+                && [namespace, &mesh.config().spec.root_namespace]
+                    .iter()
+                    .any(|namespace| touched.peer_authentications.contains(*namespace))
             || touched.rules.iter().any(|(_, host)| services().any(|service| host.covers(&service.service.hostname)))
             || self.by_name
                 && (touched.reduces(namespace)
@@ -130,8 +137,14 @@ impl Inbound {
             }
         };
         self.by_name = by_name;
-        let differs = self.inputs != inputs;
+        let tls = if viewpoint.has_certificates {
+            mesh.authentications(&viewpoint.namespace).of(&viewpoint.labels)
+        } else {
+            WorkloadTls::disabled()
+        };
+        let differs = self.inputs != inputs || self.tls != tls;
         self.inputs = inputs;
+        self.tls = tls;
         differs
     }
 
@@ -142,7 +155,7 @@ impl Inbound {
         }
         self.clusters = vec![compiler.fixed(&self.scope.config, viewpoint)];
         self.clusters.extend(self.inputs.iter().map(|input| compiler.inbound(input)));
-        let plan = listener::plan_inbound(&self.scope, viewpoint, &self.inputs);
+        let plan = listener::plan_inbound(&self.scope, viewpoint, &self.inputs, &self.tls);
         self.listeners = plan.into_iter().map(|input| compiler.inbound_listener(input)).collect();
     }
 }

@@ -69,6 +69,7 @@ impl Differences {
             interception: viewpoint.interception,
             http_proxy_port: viewpoint.http_proxy_port,
             ipv6_only: viewpoint.ipv6_only,
+            has_certificates: viewpoint.has_certificates,
         }
     }
 }

@@ -239,7 +239,13 @@ impl Snapshots {
             (ProxyKind::Sidecar, Interception::Redirect | Interception::Tproxy) => true,
             (ProxyKind::Sidecar, Interception::None(_)) | (ProxyKind::Router | ProxyKind::Grpc, _) => false,
         };
-        let key = DestinationsKey { scope, kind: viewpoint.kind, captured, place: differences.place(viewpoint) };
+        let key = DestinationsKey {
+            scope,
+            kind: viewpoint.kind,
+            captured,
+            has_certificates: viewpoint.has_certificates,
+            place: differences.place(viewpoint),
+        };
         let destinations = match self.destinations.number(&key) {
             Some(number) => {
                 self.update_destinations(mesh, number, touched);

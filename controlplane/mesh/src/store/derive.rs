@@ -11,6 +11,7 @@ use crate::model::{
     destination_rule::DestinationRule,
     endpoint::EndpointSlice,
     mesh_config::MeshConfig,
+    peer_authentication::PeerAuthentication,
     service::Service,
     service_entry::{ServiceEntry, WorkloadEntry},
     sidecar::Sidecar,
@@ -68,6 +69,9 @@ impl Store {
         let effective = oldest.unwrap_or_else(|| Shared::new(Object::built_in()));
         if !effective.means_the_same(&self.mesh.config) {
             let old = std::mem::replace(&mut self.mesh.config, effective.clone());
+            if old.spec.root_namespace != effective.spec.root_namespace {
+                self.note_endpoints_of(&effective.spec.root_namespace, dirty);
+            }
             self.count_mentions(&effective, Step::Comes, dirty);
             self.count_mentions(&old, Step::Goes, dirty);
             dirty.touched.config = true;
@@ -202,6 +206,28 @@ impl Store {
     ) {
         self.note_mentions(before, after, dirty);
         dirty.touched.sidecars.extend(after.or(before).map(|object| object.id.namespace.clone()));
+    }
+
+    pub(super) fn note_peer_authentication(
+        &mut self,
+        before: Option<&Object<PeerAuthentication>>,
+        after: Option<&Object<PeerAuthentication>>,
+        dirty: &mut Dirty,
+    ) {
+        self.note_mentions(before, after, dirty);
+        if let Some(object) = after.or(before) {
+            self.note_endpoints_of(&object.id.namespace, dirty);
+            dirty.touched.peer_authentications.insert(object.id.namespace.clone());
+        }
+    }
+
+    /// The endpoints of a namespace may speak in another way now; those of the root namespace stand for all.
+    fn note_endpoints_of(&self, namespace: &Namespace, dirty: &mut Dirty) {
+        if *namespace == self.mesh.config.spec.root_namespace {
+            dirty.endpoints.extend(self.mesh.services.keys().cloned());
+        } else {
+            dirty.endpoints.extend(self.mesh.services_in(namespace).map(|service| ServiceKey::of(service)));
+        }
     }
 
     fn note_declarer<T>(

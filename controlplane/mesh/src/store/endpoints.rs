@@ -2,11 +2,12 @@
 
 use std::net::IpAddr;
 
-use super::{Mesh, derive::Index, services::entries};
+use super::{Mesh, authentication::Authentications, derive::Index, services::entries};
 use crate::model::{
     Hostname, Kind, Labels, Namespace, Object, ObjectId, Shared,
     endpoint::{Endpoint, EndpointAddress, EndpointSlice, Health, Locality, SliceEndpoint},
     mesh_service::{ENDPOINTS_OF_PORT_MAX, Endpoints, MeshService},
+    peer_authentication::MutualTls,
     service::{Resolution, Service, ServicePort, TargetPort},
     service_entry::{EntryAddress, EntryPort, EntryResolution, ServiceEntry, WorkloadEntry},
     workload::{Pod, labelled_locality, labelled_network},
@@ -37,6 +38,7 @@ pub(super) fn endpoints<'a>(
         .filter_map(|id| mesh.endpoint_slices.get(id))
         .collect();
     let entries = entries(mesh, declarers);
+    let authentications = mesh.authentications(&service.service.namespace);
     for port in &service.service.ports {
         let mut of_port = Vec::new();
         for slice in &slices {
@@ -49,6 +51,7 @@ pub(super) fn endpoints<'a>(
                 add_entry(mesh, service, entry_port, entry, &mut of_port);
             }
         }
+        keep_offered(&authentications, &mut of_port);
         put_in_order(&mut of_port);
         if of_port.len() > ENDPOINTS_OF_PORT_MAX {
             of_port.truncate(ENDPOINTS_OF_PORT_MAX);
@@ -100,6 +103,14 @@ fn number_at(workload: &WorkloadEntry, port: &ServicePort) -> Option<u16> {
     match &port.target {
         TargetPort::Number(number) => Some(workload.ports.get(&port.name).copied().unwrap_or(*number)),
         TargetPort::Named(name) => workload.ports.get(name).copied(),
+    }
+}
+
+/// A workload with a proxy still takes clear text alone where a PeerAuthentication says so.
+fn keep_offered(authentications: &Authentications<'_>, endpoints: &mut [Endpoint]) {
+    for endpoint in endpoints.iter_mut().filter(|endpoint| endpoint.mesh_tls) {
+        let (EndpointAddress::Ip(_, port) | EndpointAddress::Dns(_, port)) = endpoint.address else { continue };
+        endpoint.mesh_tls = authentications.at(&endpoint.labels, port) != MutualTls::Disable;
     }
 }
 

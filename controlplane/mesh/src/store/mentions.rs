@@ -6,6 +6,7 @@ use crate::model::{
     Namespace, Selector,
     destination_rule::{DestinationRule, PortPolicy},
     mesh_config::MeshConfig,
+    peer_authentication::PeerAuthentication,
     service::{Service, TrafficDistribution},
     service_entry::ServiceEntry,
     sidecar::Sidecar,
@@ -127,6 +128,12 @@ impl Mentioning for ServiceEntry {
 impl Mentioning for Sidecar {
     fn mentioned(&self) -> Mentioned {
         Mentioned { own: selector_keys(self.workload_selector.as_ref()), ..Mentioned::default() }
+    }
+}
+
+impl Mentioning for PeerAuthentication {
+    fn mentioned(&self) -> Mentioned {
+        Mentioned { own: selector_keys(self.selector.as_ref()), ..Mentioned::default() }
     }
 }
 

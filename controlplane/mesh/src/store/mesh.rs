@@ -8,7 +8,8 @@ use crate::model::{
     destination_rule::DestinationRule,
     endpoint::{EndpointSlice, Locality},
     mesh_config::MeshConfig,
-    mesh_service::{Endpoints, MeshService},
+    mesh_service::{Endpoints, Identities, MeshService},
+    peer_authentication::PeerAuthentication,
     service::Service,
     service_entry::{ServiceEntry, WorkloadEntry},
     sidecar::Sidecar,
@@ -32,6 +33,7 @@ pub struct Mesh {
     pub(super) virtual_services: Objects<VirtualService>,
     pub(super) destination_rules: Objects<DestinationRule>,
     pub(super) sidecars: Objects<Sidecar>,
+    pub(super) peer_authentications: Objects<PeerAuthentication>,
     pub(super) written: OrdMap<ObjectId, Written>,
     pub(super) services: OrdMap<ServiceKey, ServiceState>,
     pub(super) services_by_namespace: OrdSet<(Namespace, Hostname)>,
@@ -67,11 +69,12 @@ pub struct Written {
     pub generation: Option<i64>,
 }
 
-/// A service and where it answers.
+/// A service, where it answers, and as whom.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ServiceState {
     pub(super) service: Shared<MeshService>,
     pub(super) endpoints: Shared<Endpoints>,
+    pub(super) identities: Shared<Identities>,
     /// The ports that have more endpoints than count.
     pub(super) crowded: Vec<u16>,
 }
@@ -92,6 +95,7 @@ impl Default for Mesh {
             virtual_services: Objects::default(),
             destination_rules: Objects::default(),
             sidecars: Objects::default(),
+            peer_authentications: Objects::default(),
             written: OrdMap::new(),
             services: OrdMap::new(),
             services_by_namespace: OrdSet::new(),
@@ -176,6 +180,12 @@ impl Mesh {
         &self.sidecars
     }
 
+    /// PeerAuthentications, as they are declared; see [`Mesh::authentications`] for what holds.
+    #[must_use]
+    pub fn peer_authentications(&self) -> &Objects<PeerAuthentication> {
+        &self.peer_authentications
+    }
+
     /// The DestinationRules by namespace and host.
     #[must_use]
     pub fn rules(&self) -> &Rules {
@@ -211,6 +221,7 @@ impl Mesh {
             .chain(of(&self.virtual_services))
             .chain(of(&self.destination_rules))
             .chain(of(&self.sidecars))
+            .chain(of(&self.peer_authentications))
     }
 
     /// Whether any object that there is was read from a file.
@@ -264,6 +275,12 @@ impl Mesh {
         self.services.get(key).map(|state| &state.endpoints)
     }
 
+    /// Who answers for a service; `None` for a service that is not there.
+    #[must_use]
+    pub fn identities(&self, key: &ServiceKey) -> Option<&Shared<Identities>> {
+        self.services.get(key).map(|state| &state.identities)
+    }
+
     /// The ports of a service that have more endpoints than [`ENDPOINTS_OF_PORT_MAX`](crate::model::mesh_service::ENDPOINTS_OF_PORT_MAX).
     #[must_use]
     pub fn crowded_ports(&self, key: &ServiceKey) -> &[u16] {
@@ -305,6 +322,7 @@ impl Mesh {
             Config::VirtualService(object) => self.write_down_object(object),
             Config::DestinationRule(object) => self.write_down_object(object),
             Config::Sidecar(object) => self.write_down_object(object),
+            Config::PeerAuthentication(object) => self.write_down_object(object),
         }
     }
 

@@ -1,7 +1,10 @@
 //! What became dirty is derived again and compared with what was: equal values keep their memory and touch nothing.
 
 use super::{ServiceKey, Store, Touched, derive::Dirty, endpoints::endpoints, mesh::ServiceState, services::service};
-use crate::model::{Shared, mesh_service::Endpoints};
+use crate::model::{
+    Shared,
+    mesh_service::{Endpoints, Identities},
+};
 
 impl Store {
     /// Brings the derived values up to date.
@@ -32,9 +35,16 @@ impl Store {
                 self.mesh.services_by_namespace.remove(&(key.namespace.clone(), key.host.clone()));
             }
             (Some(made), held) => {
-                let endpoints = held.map_or_else(|| Shared::new(Endpoints::default()), |held| held.endpoints.clone());
-                let crowded = held.map_or_else(Vec::new, |held| held.crowded.clone());
-                self.mesh.services.insert(key.clone(), ServiceState { service: Shared::new(made), endpoints, crowded });
+                let state = match held {
+                    Some(held) => ServiceState { service: Shared::new(made), ..held.clone() },
+                    None => ServiceState {
+                        service: Shared::new(made),
+                        endpoints: Shared::new(Endpoints::default()),
+                        identities: Shared::new(Identities::default()),
+                        crowded: Vec::new(),
+                    },
+                };
+                self.mesh.services.insert(key.clone(), state);
                 self.mesh.services_by_namespace.insert((key.namespace.clone(), key.host.clone()));
             }
         }
@@ -50,8 +60,11 @@ impl Store {
             return;
         }
         touched.left_out |= crowded != held.crowded;
+        // Endpoints come and go all the time, accounts hardly ever: what stays equal makes no cluster anew.
+        let identities = Identities::of(&made);
+        let identities = if identities == *held.identities { held.identities.clone() } else { Shared::new(identities) };
         let endpoints = if differs { Shared::new(made) } else { held.endpoints.clone() };
-        let state = ServiceState { service: held.service.clone(), endpoints, crowded };
+        let state = ServiceState { service: held.service.clone(), endpoints, identities, crowded };
         self.mesh.services.insert(key.clone(), state);
         if differs {
             touched.endpoints.insert(key);

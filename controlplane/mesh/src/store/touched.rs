@@ -12,7 +12,8 @@ pub struct Touched {
     pub config: bool,
     /// Services that were declared, changed or withdrawn.
     pub services: BTreeSet<ServiceKey>,
-    /// Services whose endpoints changed; when nothing else is touched, only load assignments follow.
+    /// Services whose endpoints changed; when nothing else is touched, only load assignments follow, and clusters where
+    /// somebody else answers now.
     pub endpoints: BTreeSet<ServiceKey>,
     /// Virtual services.
     pub virtual_services: BTreeSet<ObjectId>,
@@ -20,6 +21,8 @@ pub struct Touched {
     pub rules: BTreeSet<(Namespace, Hostname)>,
     /// Namespaces whose Sidecars changed.
     pub sidecars: BTreeSet<Namespace>,
+    /// Namespaces whose PeerAuthentications changed.
+    pub peer_authentications: BTreeSet<Namespace>,
     /// Workloads that came, went or changed labels or named ports: namespace and labels.
     pub workloads: BTreeSet<(Namespace, Labels)>,
     /// Pods whose own proxy may look from another viewpoint now.
@@ -45,7 +48,7 @@ impl Touched {
         !self.only_endpoints() || !self.endpoints.is_empty() || !self.reductions.is_empty()
     }
 
-    /// Whether no resource but load assignments (and what names single endpoints) can differ.
+    /// Whether no resource but load assignments (and what names single endpoints or who they are) can differ.
     #[must_use]
     pub fn only_endpoints(&self) -> bool {
         !self.config
@@ -53,6 +56,7 @@ impl Touched {
             && self.virtual_services.is_empty()
             && self.rules.is_empty()
             && self.sidecars.is_empty()
+            && self.peer_authentications.is_empty()
             && self.workloads.is_empty()
     }
 
@@ -70,6 +74,7 @@ impl Touched {
             virtual_services,
             rules,
             sidecars,
+            peer_authentications,
             workloads,
             pods,
             nodes,
@@ -82,6 +87,7 @@ impl Touched {
         self.virtual_services.extend(virtual_services);
         self.rules.extend(rules);
         self.sidecars.extend(sidecars);
+        self.peer_authentications.extend(peer_authentications);
         self.workloads.extend(workloads);
         self.pods.extend(pods);
         self.nodes.extend(nodes);

@@ -16,6 +16,7 @@ use mesh::{
         },
         endpoint::{Endpoint, EndpointAddress, Health, Locality},
         mesh_config::MeshConfig,
+        mesh_service::Identities,
         protocol::Protocol,
         service::{Registry, Resolution, Service, ServicePort, TargetPort, TrafficDistribution},
         visibility::ExportTo,
@@ -44,6 +45,7 @@ pub(crate) struct World {
     pub(crate) place: Option<Place>,
     pub(crate) for_grpc: bool,
     pub(crate) captured: bool,
+    pub(crate) has_certificates: bool,
 }
 
 impl World {
@@ -55,6 +57,7 @@ impl World {
             config: self.config(),
             for_grpc: self.for_grpc,
             captured: self.captured,
+            identities: self.has_certificates.then(|| Shared::new(Identities::of(&self.endpoints()))),
         }
     }
 
@@ -97,8 +100,8 @@ fn namespace() -> Namespace {
 /// Any world, with TLS settings that name these files.
 pub(crate) fn world(files: Files) -> BoxedStrategy<World> {
     let shape = (service(), option::of(rule(files)), endpoints());
-    (shape, mesh_config(), option::of(place()), any::<bool>(), any::<bool>())
-        .prop_map(|((service, rule, endpoints), mesh, place, for_grpc, captured)| World {
+    (shape, mesh_config(), option::of(place()), any::<[bool; 3]>())
+        .prop_map(|((service, rule, endpoints), mesh, place, [for_grpc, captured, has_certificates])| World {
             service,
             rule,
             endpoints,
@@ -106,6 +109,7 @@ pub(crate) fn world(files: Files) -> BoxedStrategy<World> {
             place,
             for_grpc,
             captured,
+            has_certificates,
         })
         .boxed()
 }

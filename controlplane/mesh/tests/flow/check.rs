@@ -10,6 +10,7 @@ use mesh::{
     model::{
         Change, Config, Selector,
         destination_rule::OutlierDetection,
+        peer_authentication::MutualTls,
         service_entry::{EntryAddress, EntryResolution},
         string_match::StringMatch,
         virtual_service::{GatewayName, HttpAction, HttpMatch, HttpRule, Retries, Rewrite},
@@ -27,7 +28,10 @@ fn said(changes: Vec<Change>) -> Vec<String> {
     // Whatever is said of an object when all are looked at is said when it alone is.
     for change in changes {
         let Change::Set(object) = change else { continue };
-        if matches!(*object, Config::VirtualService(_) | Config::DestinationRule(_) | Config::Sidecar(_)) {
+        if matches!(
+            *object,
+            Config::VirtualService(_) | Config::DestinationRule(_) | Config::Sidecar(_) | Config::PeerAuthentication(_)
+        ) {
             let title = object.id().to_string();
             let of_it: Vec<_> = problems.iter().filter(|problem| problem.object == title).cloned().collect();
             assert_eq!(check_object(store.mesh(), &object), of_it);
@@ -322,4 +326,24 @@ fn services_without_endpoints_and_endpoints_without_a_service_are_said() {
     let all = said(with(web(), [service("default/api").set(), slice("default/x", "gone").set()]));
     assert_eq!(all.len(), 2, "{all:?}");
     assert!(all[0].starts_with("MS0511") && all[1].starts_with("MS0510"), "{all:?}");
+}
+
+#[test]
+fn peer_authentications_that_hold_for_nobody_are_said() {
+    let strict = Some(MutualTls::Strict);
+    let of_pods = |id: &str| peer_authentication(id, &[("app", "web")], strict, &[]);
+    assert_eq!(
+        said(vec![
+            peer_authentication("default/old", &[], strict, &[]).created(1).set(),
+            peer_authentication("default/new", &[], None, &[]).created(2).set(),
+            of_pods("default/web").set(),
+            of_pods("istio-system/web").set(),
+        ]),
+        [
+            "MS0523 warning: PeerAuthentication default/new: spec.selector: PeerAuthentication default/old is older and for \
+             the same workloads, so that nothing of this one holds (put what both say into one, and remove the other)",
+            "MS0523 warning: PeerAuthentication istio-system/web: spec.selector: selects workloads in istio-system, whose \
+             PeerAuthentications are for the whole mesh (put it into the namespace of the workloads, or remove the selector)",
+        ]
+    );
 }

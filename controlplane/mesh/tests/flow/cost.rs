@@ -74,6 +74,7 @@ fn measure(shape: &Shape) {
             interception: Interception::Redirect,
             http_proxy_port: None,
             ipv6_only: false,
+            has_certificates: false,
         })
         .collect();
     let mut snapshots = Snapshots::new();

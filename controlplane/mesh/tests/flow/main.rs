@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that meets the unexpected must stop")]
 
+mod authentication;
 mod check;
 mod cost;
 mod limits;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use mesh::{
     compile::viewpoint::{ProxyDescription, Viewpoint},
-    model::Change,
+    model::{Change, Shared, mesh_service::Identities},
     snapshot::{Snapshot, Snapshots},
-    store::{Store, Touched},
+    store::{ServiceKey, Store, Touched},
 };
 use proptest::prelude::*;
 use proto::type_url::ResourceType;
@@ -119,11 +119,19 @@ fn assert_whole(held: &[(Viewpoint, Snapshot)]) {
     }
 }
 
-/// The versions of outbound clusters. Inbound ones may follow endpoints, where a port is known by name only.
-fn outbound(held: &[(Viewpoint, Snapshot)]) -> Vec<String> {
-    let clusters = held.iter().flat_map(|(_, snapshot)| snapshot.of(ResourceType::Cluster).iter());
+/// The versions of outbound clusters of viewpoints that have certificates, or of those that have none. Inbound ones may
+/// follow endpoints, where a port is known by name only.
+fn outbound(held: &[(Viewpoint, Snapshot)], certificates: bool) -> Vec<String> {
+    let held = held.iter().filter(|(viewpoint, _)| viewpoint.has_certificates == certificates);
+    let clusters = held.flat_map(|(_, snapshot)| snapshot.of(ResourceType::Cluster).iter());
     let outbound = clusters.filter(|cluster| cluster.name.starts_with("outbound"));
     outbound.map(|cluster| format!("{} {}", cluster.name, cluster.version)).collect()
+}
+
+/// Who answers for each service.
+fn identities(store: &Store) -> Vec<Option<Shared<Identities>>> {
+    let mesh = store.mesh();
+    mesh.services().map(|service| mesh.identities(&ServiceKey::of(service)).cloned()).collect()
 }
 
 fn apply_to(world: &mut World, batch: &Batch) {
@@ -187,7 +195,8 @@ proptest! {
         kept.apply(changes(&world));
         for slice in slices {
             let counted = kept.snapshots.counters();
-            let clusters = outbound(&kept.held());
+            let [clear, mutual] = [false, true].map(|certificates| outbound(&kept.held(), certificates));
+            let answering = identities(&kept.store);
             let touched = kept.apply(edits(&vec![slice]));
             prop_assert!(touched.only_endpoints());
             prop_assert!(touched.endpoints.len() <= 1);
@@ -198,7 +207,11 @@ proptest! {
             prop_assert_eq!(counters.compiled(ResourceType::Route), counted.compiled(ResourceType::Route));
             prop_assert_eq!(counters.scopes_computed, counted.scopes_computed);
             prop_assert_eq!(counters.scopes_amended, counted.scopes_amended);
-            prop_assert_eq!(outbound(&held), clusters);
+            prop_assert_eq!(outbound(&held, false), clear);
+            // Who has a certificate checks those of others, and must know of whoever answers now.
+            if identities(&kept.store) == answering {
+                prop_assert_eq!(outbound(&held, true), mutual);
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use mesh::model::{
     destination_rule::{DestinationRule, Subset, TrafficPolicy},
     endpoint::{EndpointSlice, Locality, SliceEndpoint, SlicePort},
     mesh_config::MeshConfig,
+    peer_authentication::{MutualTls, PeerAuthentication},
     protocol::Protocol,
     service::{Address, Registry, Resolution, Service, ServicePort, TargetPort, TrafficDistribution},
     service_entry::{EntryAddress, EntryPort, EntryResolution, ServiceEntry, WorkloadEntry},
@@ -77,6 +78,7 @@ macro_rules! sample {
 }
 
 sample!(MeshConfig, MeshConfig);
+sample!(PeerAuthentication, PeerAuthentication);
 sample!(Node, Node);
 sample!(Pod, Pod);
 sample!(Service, Service);
@@ -291,6 +293,18 @@ pub(crate) fn sidecar(id: &str, imports: &[&str]) -> Object<Sidecar> {
     let egress = (!imports.is_empty()).then(|| imports.iter().map(import).collect());
     let spec = Sidecar { workload_selector: None, egress, ingress: Vec::new(), outbound_traffic_policy: None };
     object(Kind::Sidecar, id, spec)
+}
+
+/// A PeerAuthentication for the workloads with some labels, or for all.
+pub(crate) fn peer_authentication(
+    id: &str,
+    selected: &[(&str, &str)],
+    mode: Option<MutualTls>,
+    ports: &[(u16, Option<MutualTls>)],
+) -> Object<PeerAuthentication> {
+    let selector = (!selected.is_empty()).then(|| Selector(labels(selected)));
+    let spec = PeerAuthentication { selector, mode, ports: ports.iter().copied().collect() };
+    object(Kind::PeerAuthentication, id, spec)
 }
 
 pub(crate) fn mesh_config(change: impl FnOnce(&mut MeshConfig)) -> Object<MeshConfig> {

@@ -34,6 +34,7 @@ fn from(mesh: &Mesh, of: &str, labels: Labels) -> Viewpoint {
         mode: InterceptionMode::Redirect,
         addresses: Vec::new(),
         http_proxy_port: None,
+        has_certificates: false,
     };
     Viewpoint::of(&proxy, mesh)
 }

@@ -39,6 +39,7 @@ fn viewpoint(of: &str, pairs: &[(&str, &str)]) -> Viewpoint {
         interception: Interception::Redirect,
         http_proxy_port: None,
         ipv6_only: false,
+        has_certificates: false,
     }
 }
 

@@ -96,6 +96,7 @@ fn proxy(pod: &str, of: Labels) -> ProxyDescription {
         mode: InterceptionMode::Redirect,
         addresses: Vec::new(),
         http_proxy_port: None,
+        has_certificates: false,
     }
 }
 

@@ -74,6 +74,7 @@ fn seen(store: &Store) -> Snapshot {
         mode: InterceptionMode::Redirect,
         addresses: vec![ip("10.1.9.9")],
         http_proxy_port: None,
+        has_certificates: false,
     };
     let viewpoint = Viewpoint::of(&proxy, store.mesh());
     (*Snapshots::new().get(store.mesh(), &viewpoint)).clone()

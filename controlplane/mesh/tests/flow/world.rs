@@ -10,6 +10,7 @@ use mesh::{
         destination_rule::{ClientTls, ClientTlsMode, DestinationRule, LoadBalancer, LocalityLb, OutlierDetection},
         endpoint::{Locality, SliceEndpoint},
         mesh_config::OutboundTrafficPolicy,
+        peer_authentication::{MutualTls, PeerAuthentication},
         protocol::Protocol,
         service::{Resolution, Service, TargetPort, TrafficDistribution},
         service_entry::EntryResolution,
@@ -22,7 +23,7 @@ use mesh::{
 use crate::sample::*;
 
 /// How many objects there can be.
-pub(crate) const SLOTS: usize = 35;
+pub(crate) const SLOTS: usize = 38;
 /// How many variants each has; 0 is absence.
 pub(crate) const VARIANTS: usize = 6;
 
@@ -60,6 +61,7 @@ pub(crate) fn proxies() -> Vec<ProxyDescription> {
         mode,
         addresses: vec![ip("127.0.0.7")],
         http_proxy_port: None,
+        has_certificates: false,
     };
     let mut gateway = proxy("a", "edge", &[], InterceptionMode::Redirect);
     gateway.kind = ProxyKind::Router;
@@ -67,7 +69,11 @@ pub(crate) fn proxies() -> Vec<ProxyDescription> {
     grpc.kind = ProxyKind::Grpc;
     let mut explicit = proxy("b", "", &[("app", "s1"), ("tier", "x")], InterceptionMode::None);
     explicit.http_proxy_port = Some(15080);
+    let identified = |proxy: ProxyDescription| ProxyDescription { has_certificates: true, ..proxy };
     vec![
+        identified(proxy("a", "p0", &[], InterceptionMode::Redirect)),
+        identified(proxy("b", "", &[("app", "s1"), ("tier", "x")], InterceptionMode::None)),
+        identified(proxy("c", "", &[], InterceptionMode::Tproxy)),
         proxy("a", "p0", &[], InterceptionMode::Redirect),
         proxy("a", "p1", &[("app", "s1")], InterceptionMode::Redirect),
         proxy("b", "p2", &[("app", "s0"), ("version", "v1")], InterceptionMode::Tproxy),
@@ -110,11 +116,15 @@ fn made(slot: usize, variant: usize) -> Change {
         31 => limited("b/c1", variant + 1).set(),
         32 => limited("istio-system/c2", variant + 2).set(),
         33 => limited("a/c3", variant + 3).created(-1).set(),
+        34 => demanding("a/d0", variant).set(),
+        35 => demanding("b/d1", variant + 1).set(),
+        36 => demanding("istio-system/d2", variant + 2).set(),
         _ => mesh_config(|config| match variant {
             1 => config.default_service_export_to = DefaultExport::Own,
             2 => config.outbound_traffic_policy = OutboundTrafficPolicy::RegistryOnly,
             3 => config.locality_lb.failover_priority = vec!["tier".to_owned()],
             4 => config.locality_lb.enabled = Some(false),
+            5 => config.root_namespace = namespace("b"),
             _ => {}
         })
         .set(),
@@ -157,6 +167,10 @@ fn running(id: &str, variant: usize) -> Object<mesh::model::workload::Pod> {
     let version = ["v1", "v2"][variant % 2];
     let mut made = pod(id, &[("app", ["s0", "s1", "e"][variant % 3]), ("version", version), ("tier", "x")]);
     made.spec.node = Some(["n0", "n1"][variant % 2].to_owned());
+    made.spec.service_account = ["x", "y"][variant / 3].to_owned();
+    if variant != 3 {
+        made.spec.labels.insert("security.istio.io/tlsMode".to_owned(), "istio".to_owned());
+    }
     if variant > 2 {
         made.spec.named_ports.insert("www".to_owned(), 8000 + variant as u16);
     }
@@ -245,6 +259,18 @@ fn ruled(id: &str, of: &Hostname, variant: usize) -> Object<DestinationRule> {
         }
     }
     made
+}
+
+fn demanding(id: &str, variant: usize) -> Object<PeerAuthentication> {
+    let (selected, mode, ports): (&[(&str, &str)], _, &[_]) = match variant % VARIANTS {
+        0 => (&[("app", "s0")], Some(MutualTls::Strict), &[(8080, Some(MutualTls::Disable)), (8003, None)]),
+        1 => (&[], Some(MutualTls::Disable), &[]),
+        2 => (&[], Some(MutualTls::Strict), &[]),
+        3 => (&[], None, &[]),
+        4 => (&[("app", "s1")], Some(MutualTls::Disable), &[]),
+        _ => (&[("version", "v1")], None, &[(8080, Some(MutualTls::Strict)), (7070, Some(MutualTls::Disable))]),
+    };
+    peer_authentication(id, selected, mode, ports)
 }
 
 fn limited(id: &str, variant: usize) -> Object<Sidecar> {

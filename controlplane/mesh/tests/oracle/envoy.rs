@@ -95,12 +95,13 @@ pub(crate) fn bootstrap(mut resources: StaticResources) -> String {
         }],
         ..ApiConfigSource::default()
     };
-    let xds = Cluster {
-        name: "xds".to_owned(),
+    let nowhere = |name: &str| Cluster {
+        name: name.to_owned(),
         cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::Static.into())),
         ..Cluster::default()
     };
-    resources.clusters.push(xds);
+    // The control plane, and the agent that serves certificates.
+    resources.clusters.extend([nowhere("xds"), nowhere("sds-grpc")]);
     let bootstrap = Bootstrap {
         node: Some(Node { id: "test".to_owned(), cluster: "test".to_owned(), ..Node::default() }),
         static_resources: Some(resources),

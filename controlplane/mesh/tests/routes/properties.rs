@@ -40,7 +40,7 @@ pub(crate) fn listeners(world: &World, viewpoint: &Viewpoint) -> Vec<Compiled<Li
     let scope = world.scope();
     let pods = world.pods();
     let outbound = listener::plan_outbound(&scope, viewpoint, &|_| Some(pods.clone()));
-    let inbound = listener::plan_inbound(&scope, viewpoint, &world.inbound(&scope, viewpoint));
+    let inbound = listener::plan_inbound(&scope, viewpoint, &world.inbound(&scope, viewpoint), &world.tls);
     let outbound = outbound.iter().filter_map(listener::outbound);
     outbound.chain(inbound.iter().filter_map(listener::inbound)).collect()
 }

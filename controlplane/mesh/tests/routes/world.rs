@@ -15,6 +15,7 @@ use mesh::{
         },
         endpoint::{Endpoint, EndpointAddress, Health, Locality},
         mesh_config::{AccessLogEncoding, MeshConfig, OutboundTrafficPolicy, PathNormalization},
+        peer_authentication::{MutualTls, WorkloadTls},
         protocol::Protocol,
         service::{Address, Registry, Resolution, Service, ServicePort, TargetPort, TrafficDistribution},
         sidecar::{Ingress, Sidecar},
@@ -22,7 +23,12 @@ use mesh::{
         visibility::ExportTo,
     },
 };
-use proptest::{collection::vec, option, prelude::*, sample::select};
+use proptest::{
+    collection::{btree_map, vec},
+    option,
+    prelude::*,
+    sample::select,
+};
 
 use super::http::{self, HOSTS, Texts};
 
@@ -36,6 +42,8 @@ pub(crate) struct World {
     ingress: Vec<Ingress>,
     labels: Labels,
     pub(crate) ipv6_only: bool,
+    pub(crate) has_certificates: bool,
+    pub(crate) tls: WorkloadTls,
     proxy_port: Option<u16>,
 }
 
@@ -84,6 +92,7 @@ impl World {
             interception,
             http_proxy_port: self.proxy_port,
             ipv6_only: self.ipv6_only,
+            has_certificates: self.has_certificates,
         };
         vec![
             viewpoint(ProxyKind::Sidecar, Interception::Redirect),
@@ -298,6 +307,15 @@ fn ingress() -> impl Strategy<Value = Ingress> {
     })
 }
 
+fn tls() -> impl Strategy<Value = WorkloadTls> {
+    let mode = || select(vec![MutualTls::Disable, MutualTls::Permissive, MutualTls::Strict]);
+    (mode(), btree_map(http::port(), mode(), 0..3)).prop_map(|(mode, ports)| WorkloadTls {
+        mode,
+        ports,
+        origins: Vec::new(),
+    })
+}
+
 pub(crate) fn world(texts: Texts) -> impl Strategy<Value = World> {
     let services: Vec<_> = HOSTS.iter().map(|host| option::of(service(host))).collect();
     let delegate = || vec(http::rule(texts), 0..3);
@@ -308,31 +326,32 @@ pub(crate) fn world(texts: Texts) -> impl Strategy<Value = World> {
         config(texts),
         (vec(ingress(), 0..3), any::<bool>()),
         http::labels(),
-        (any::<bool>(), option::of(select(vec![15080, 80]))),
+        (any::<[bool; 2]>(), option::of(select(vec![15080, 80])), tls()),
     )
-        .prop_map(
-            |(services, virtual_services, delegates, config, (ingress, own), labels, (ipv6_only, proxy_port))| {
-                let delegate = |http| VirtualService {
-                    hosts: Vec::new(),
-                    gateways: Vec::new(),
-                    export_to: ExportTo::All,
-                    http,
-                    tls: Vec::new(),
-                    tcp: Vec::new(),
-                };
-                World {
-                    services: services.into_iter().flatten().collect(),
-                    virtual_services,
-                    delegates: vec![
-                        ("leaf".to_owned(), delegate(delegates.0)),
-                        ("nested".to_owned(), delegate(delegates.1)),
-                    ],
-                    config,
-                    ingress: if own { ingress } else { Vec::new() },
-                    labels,
-                    ipv6_only,
-                    proxy_port,
-                }
-            },
-        )
+        .prop_map(|(services, virtual_services, delegates, config, (ingress, own), labels, proxy)| {
+            let ([ipv6_only, has_certificates], proxy_port, tls) = proxy;
+            let delegate = |http| VirtualService {
+                hosts: Vec::new(),
+                gateways: Vec::new(),
+                export_to: ExportTo::All,
+                http,
+                tls: Vec::new(),
+                tcp: Vec::new(),
+            };
+            World {
+                services: services.into_iter().flatten().collect(),
+                virtual_services,
+                delegates: vec![
+                    ("leaf".to_owned(), delegate(delegates.0)),
+                    ("nested".to_owned(), delegate(delegates.1)),
+                ],
+                config,
+                ingress: if own { ingress } else { Vec::new() },
+                labels,
+                ipv6_only,
+                has_certificates,
+                tls,
+                proxy_port,
+            }
+        })
 }

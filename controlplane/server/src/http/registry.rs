@@ -89,7 +89,8 @@ pub(super) fn objects(mesh: &Mesh, sight: &Sight) -> Value {
         .chain(ids(mesh.workload_entries()))
         .chain(ids(mesh.virtual_services()))
         .chain(ids(mesh.destination_rules()))
-        .chain(ids(mesh.sidecars()));
+        .chain(ids(mesh.sidecars()))
+        .chain(ids(mesh.peer_authentications()));
     all.filter(|id| sight.has(id.namespace.as_str())).map(|id| place(mesh, id)).collect()
 }
 

@@ -14,6 +14,7 @@ mod l4;
 mod load_balancer;
 pub mod mesh_config;
 mod pattern;
+pub mod peer_authentication;
 pub mod platform;
 pub mod pod;
 mod resilience;

@@ -81,12 +81,12 @@ fn istio_kind(kind: &'static IstioKind, version: &str) -> Treatment {
         "ServiceEntry" => Treatment::Compiled(Kind::ServiceEntry),
         "WorkloadEntry" => Treatment::Compiled(Kind::WorkloadEntry),
         "Sidecar" => Treatment::Compiled(Kind::Sidecar),
+        "PeerAuthentication" => Treatment::Compiled(Kind::PeerAuthentication),
         "Gateway" => not_yet("is not in force yet: no gateway opens its ports"),
         "WorkloadGroup" => not_yet("is not in force yet: workloads do not register themselves"),
         "EnvoyFilter" => not_yet("is not in force yet: the configuration of proxies is not patched"),
         "ProxyConfig" => not_yet("is not in force yet: proxies start with the defaults"),
         "AuthorizationPolicy" => not_enforced("is NOT enforced yet: every request is allowed"),
-        "PeerAuthentication" => not_enforced("is NOT enforced yet: plain text is accepted"),
         "RequestAuthentication" => not_enforced("is NOT enforced yet: tokens are not checked"),
         "Telemetry" => not_yet("is not in force yet: metrics, traces and logs follow the mesh configuration"),
         _ => not_yet("is not in force yet: proxies do not load it"),
@@ -159,7 +159,9 @@ pub fn meant(api_version: &str, kind: &str) -> Option<String> {
 #[must_use]
 pub fn may_be_bare(kind: Kind) -> bool {
     match kind {
-        Kind::Namespace | Kind::Node | Kind::ServiceAccount | Kind::Pod | Kind::Sidecar => true,
+        Kind::Namespace | Kind::Node | Kind::ServiceAccount | Kind::Pod | Kind::Sidecar | Kind::PeerAuthentication => {
+            true
+        }
         Kind::MeshConfig
         | Kind::Service
         | Kind::EndpointSlice
@@ -184,7 +186,8 @@ pub fn is_namespaced(kind: Kind) -> bool {
         | Kind::WorkloadEntry
         | Kind::VirtualService
         | Kind::DestinationRule
-        | Kind::Sidecar => true,
+        | Kind::Sidecar
+        | Kind::PeerAuthentication => true,
     }
 }
 
@@ -211,5 +214,6 @@ pub fn schema(kind: Kind) -> &'static Schema {
         Kind::VirtualService => istio::VIRTUAL_SERVICE.schema(),
         Kind::DestinationRule => istio::DESTINATION_RULE.schema(),
         Kind::Sidecar => istio::SIDECAR.schema(),
+        Kind::PeerAuthentication => istio::PEER_AUTHENTICATION.schema(),
     }
 }

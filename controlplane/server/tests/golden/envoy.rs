@@ -32,6 +32,8 @@ pub(crate) fn bootstrap(compiled: &Compiled) -> Result<Value, String> {
     if let Some(name) = endpoints.keys().next() {
         return Err(format!("endpoints {name} belong to no cluster"));
     }
+    // The agent that serves certificates.
+    clusters.insert("sds-grpc".to_owned(), json!({"name": "sds-grpc", "type": "STATIC"}));
     let mut listeners = resources(compiled, ResourceType::Listener);
     // Listeners of proxyless clients are not Envoy's to open; it takes one such listener at most.
     listeners.retain(|_, listener| listener.get("api_listener").is_none());

@@ -152,6 +152,7 @@ pub(crate) fn outbound_input(service: MeshService, rule: Option<MergedRule>) -> 
         config: mesh(MeshConfig::default()),
         for_grpc: false,
         captured: true,
+        identities: None,
     }
 }
 

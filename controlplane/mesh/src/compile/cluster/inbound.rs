@@ -97,6 +97,7 @@ pub(super) fn cluster(input: &InboundInput) -> Option<Compiled<Cluster>> {
     let upstream = Upstream::of(protocol, None, false);
     let provenance = provenance(input);
     let metadata = ClusterMetadata {
+        sniffed: false,
         services: input.services.iter().map(|(service, _)| &**service).collect(),
         rule: input.services.first().and_then(|(_, rule)| rule.as_ref()?.shown(None)),
         subset: None,

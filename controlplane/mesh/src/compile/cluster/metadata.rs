@@ -8,14 +8,14 @@ use proto::{
 };
 
 use crate::{
-    compile::scope::MeshService,
+    compile::{mesh_tls::SNIFFED, scope::MeshService},
     model::{ObjectId, Origin, service::Registry},
 };
 
 /// The key that Istio's filters, `istioctl` and Kiali read.
 const ISTIO: &str = "istio";
 /// The key of our own metadata.
-const MAINSHEET: &str = "mainsheet";
+pub const MAINSHEET: &str = "mainsheet";
 
 /// What a cluster says of itself.
 #[derive(Debug, Default)]
@@ -28,6 +28,8 @@ pub(super) struct ClusterMetadata<'a> {
     pub(super) subset: Option<&'a str>,
     /// The objects and fields that made it.
     pub(super) origins: &'a [Origin],
+    /// Whether its servers learn from the application protocol of TLS what a connection carries.
+    pub(super) sniffed: bool,
 }
 
 impl ClusterMetadata<'_> {
@@ -51,7 +53,11 @@ impl ClusterMetadata<'_> {
         if !istio.is_empty() {
             filter_metadata.insert(ISTIO.to_owned(), Struct { fields: istio });
         }
-        if let Some(own) = provenance(self.origins) {
+        let mut own = provenance(self.origins).unwrap_or_default();
+        if self.sniffed {
+            own.fields.insert(SNIFFED.to_owned(), Value::from(true));
+        }
+        if !own.fields.is_empty() {
             filter_metadata.insert(MAINSHEET.to_owned(), own);
         }
         Metadata { filter_metadata, typed_filter_metadata: BTreeMap::new() }
@@ -106,6 +112,7 @@ mod tests {
             rule: rule.origins.first(),
             subset: Some("v1"),
             origins: &origins,
+            sniffed: false,
         }
         .to_proto();
         let istio = &metadata.filter_metadata["istio"].fields;

@@ -9,6 +9,7 @@ use super::{
     http_protocol_options::Upstream,
     keepalive, load_balancing,
     metadata::ClusterMetadata,
+    mutual_tls::{self, Destination},
     name::ClusterName,
     outlier_detection, policy, transport_socket,
 };
@@ -26,6 +27,13 @@ pub(super) fn cluster(input: &OutboundInput, port: &ServicePort, subset: Option<
     if input.for_grpc && !grpc::takes(&discovery) {
         return None;
     }
+    let pool = policy.connection_pool.as_ref();
+    let upstream = Upstream::of(port.protocol, pool, input.config.spec.h2_upgrade);
+    let transport =
+        mutual_tls::transport(&Destination { input, port, subset, upstream }, policy.tls.as_ref(), &discovery)
+            .unwrap_or_else(|| {
+                transport_socket::transport(policy.tls.as_ref(), &service.service.subject_alt_names, upstream)
+            });
     let name = ClusterName::outbound(port.number, subset, &service.service.hostname);
     let provenance = provenance(input, port, subset);
     let metadata = ClusterMetadata {
@@ -33,6 +41,7 @@ pub(super) fn cluster(input: &OutboundInput, port: &ServicePort, subset: Option<
         rule: rule.and_then(|rule| rule.shown(subset)),
         subset,
         origins: &provenance,
+        sniffed: transport.sniffed,
     };
     let mut cluster = Cluster {
         name: name.as_str().to_owned(),
@@ -40,7 +49,10 @@ pub(super) fn cluster(input: &OutboundInput, port: &ServicePort, subset: Option<
         metadata: Some(metadata.to_proto()),
         ..Cluster::default()
     };
-    shape(&mut cluster, input, port, &policy);
+    shape(&mut cluster, input, &policy);
+    cluster.typed_extension_protocol_options = http_protocol_options::options(upstream, pool, transport.names);
+    cluster.transport_socket = transport.socket;
+    cluster.transport_socket_matches = transport.matches;
     let endpoints = (discovery == Discovery::Eds).then(|| name.shared());
     let resolves = matches!(discovery, Discovery::Dns(..));
     discovery::apply(discovery, &mut cluster, &name, input);
@@ -53,13 +65,10 @@ pub(super) fn cluster(input: &OutboundInput, port: &ServicePort, subset: Option<
     })
 }
 
-/// Everything of a cluster that does not depend on where its endpoints come from.
-fn shape(cluster: &mut Cluster, input: &OutboundInput, port: &ServicePort, policy: &PortPolicy) {
+/// How a cluster spreads and limits its load.
+fn shape(cluster: &mut Cluster, input: &OutboundInput, policy: &PortPolicy) {
     let mesh = &input.config.spec;
     let pool = policy.connection_pool.as_ref();
-    let upstream = Upstream::of(port.protocol, pool, mesh.h2_upgrade);
-    let alt_names = &input.service.service.subject_alt_names;
-    let transport = transport_socket::transport(policy.tls.as_ref(), alt_names, upstream);
     let (lb_policy, lb_config) = load_balancing::algorithm(policy.load_balancer.as_ref());
     cluster.connect_timeout = Some(connect_timeout(input, policy));
     cluster.lb_policy = lb_policy.into();
@@ -69,8 +78,6 @@ fn shape(cluster: &mut Cluster, input: &OutboundInput, port: &ServicePort, polic
     cluster.upstream_connection_options =
         keepalive::options(pool.and_then(|pool| pool.tcp_keepalive.as_ref()), mesh.tcp_keepalive.as_ref());
     cluster.outlier_detection = policy.outlier_detection.as_ref().map(outlier_detection::detection);
-    cluster.typed_extension_protocol_options = http_protocol_options::options(upstream, pool, transport.names);
-    cluster.transport_socket = transport.socket;
 }
 
 fn connect_timeout(input: &OutboundInput, policy: &PortPolicy) -> proto::google::protobuf::Duration {

@@ -1,17 +1,16 @@
-//! TLS towards a destination, as a DestinationRule asks for it.
+//! TLS towards a destination outside the mesh, as a DestinationRule asks for it.
 
 use std::net::IpAddr;
 
 use proto::{
     envoy::{
-        config::core::v3::{
-            DataSource, TransportSocket, UpstreamHttpProtocolOptions, data_source::Specifier,
-            transport_socket::ConfigType,
+        config::{
+            cluster::v3::cluster::TransportSocketMatch,
+            core::v3::{DataSource, TransportSocket, UpstreamHttpProtocolOptions, data_source::Specifier},
         },
         extensions::transport_sockets::tls::v3::{
-            CertificateValidationContext, CommonTlsContext, SubjectAltNameMatcher, TlsCertificate, TlsParameters,
-            UpstreamTlsContext, common_tls_context::ValidationContextType, subject_alt_name_matcher::SanType,
-            tls_parameters::TlsProtocol,
+            CertificateValidationContext, CommonTlsContext, SubjectAltNameMatcher, TlsCertificate, UpstreamTlsContext,
+            common_tls_context::ValidationContextType, subject_alt_name_matcher::SanType,
         },
         r#type::matcher::v3::{StringMatcher, string_matcher::MatchPattern},
     },
@@ -19,7 +18,10 @@ use proto::{
 };
 
 use super::http_protocol_options::Upstream;
-use crate::model::destination_rule::{ClientTls, ClientTlsMode};
+use crate::{
+    compile::mesh_tls,
+    model::destination_rule::{ClientTls, ClientTlsMode},
+};
 
 /// Where the images that Envoy is shipped in keep the authorities that the world trusts. Envoy cannot be told "the
 /// system's"; a proxy without the file refuses the cluster, which is better than to trust everyone.
@@ -30,8 +32,12 @@ const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 pub(super) struct Transport {
     /// TLS; `None` is plain text.
     pub(super) socket: Option<TransportSocket>,
+    /// What is spoken to endpoints of certain metadata in place of `socket`, the first that fits.
+    pub(super) matches: Vec<TransportSocketMatch>,
     /// Names taken from each request.
     pub(super) names: Option<UpstreamHttpProtocolOptions>,
+    /// Whether the server looks at the application protocol of TLS to learn what a connection carries.
+    pub(super) sniffed: bool,
 }
 
 /// The transport that a rule asks for. `alt_names` are the names that the service itself says its certificates have.
@@ -39,8 +45,7 @@ pub(super) fn transport(tls: Option<&ClientTls>, alt_names: &[String], upstream:
     let Some(tls) = tls else { return Transport::default() };
     match tls.mode {
         ClientTlsMode::Disable => Transport::default(),
-        // The place of mutual TLS inside the mesh: it comes with identities, explicit here and automatic where the rule
-        // says nothing. Until then both ends of the mesh speak plain text.
+        // Callers that have no certificate of the mesh speak plain text inside it.
         ClientTlsMode::IstioMutual => Transport::default(),
         ClientTlsMode::Simple => originated(tls, alt_names, upstream, None),
         ClientTlsMode::Mutual => originated(tls, alt_names, upstream, client_certificate(tls)),
@@ -59,7 +64,7 @@ fn originated(
     let unnamed = verified && alt_names.is_empty();
     let context = UpstreamTlsContext {
         common_tls_context: Some(CommonTlsContext {
-            tls_params: Some(parameters()),
+            tls_params: Some(mesh_tls::parameters()),
             tls_certificates: certificate.into_iter().collect(),
             alpn_protocols: application_protocols(upstream),
             validation_context_type: verified
@@ -73,24 +78,13 @@ fn originated(
         ..UpstreamTlsContext::default()
     };
     Transport {
-        socket: Some(TransportSocket {
-            name: "envoy.transport_sockets.tls".to_owned(),
-            config_type: Some(ConfigType::TypedConfig(pack::any(&context))),
-        }),
+        socket: Some(mesh_tls::socket(pack::any(&context))),
         names: sni.is_none().then(|| UpstreamHttpProtocolOptions {
             auto_sni: true,
             auto_san_validation: unnamed,
             ..UpstreamHttpProtocolOptions::default()
         }),
-    }
-}
-
-/// TLS 1.2 to 1.3: as a client Envoy would stop at 1.2 by itself.
-fn parameters() -> TlsParameters {
-    TlsParameters {
-        tls_minimum_protocol_version: TlsProtocol::TlSv12.into(),
-        tls_maximum_protocol_version: TlsProtocol::TlSv13.into(),
-        ..TlsParameters::default()
+        ..Transport::default()
     }
 }
 
@@ -119,7 +113,7 @@ fn validation(tls: &ClientTls, alt_names: &[String]) -> CertificateValidationCon
 }
 
 /// A name that the server's certificate may have. Envoy wants its type, which Istio's field does not say.
-fn alt_name(name: &str) -> SubjectAltNameMatcher {
+pub(super) fn alt_name(name: &str) -> SubjectAltNameMatcher {
     let san_type = if name.contains("://") {
         SanType::Uri
     } else if name.parse::<IpAddr>().is_ok() {
@@ -143,6 +137,11 @@ fn file(path: &str) -> DataSource {
 
 #[cfg(test)]
 mod tests {
+    use proto::envoy::{
+        config::core::v3::transport_socket::ConfigType,
+        extensions::transport_sockets::tls::v3::tls_parameters::TlsProtocol,
+    };
+
     use super::*;
 
     fn tls(mode: ClientTlsMode) -> ClientTls {

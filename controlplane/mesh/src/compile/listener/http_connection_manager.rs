@@ -33,7 +33,7 @@ use proto::{
     pack,
 };
 
-use super::access_log;
+use super::{access_log, application_protocols};
 use crate::model::mesh_config::{MeshConfig, PathNormalization};
 
 /// What inbound answers say of the server, as Istio has it.
@@ -43,16 +43,25 @@ const SERVER_NAME: &str = "istio-envoy";
 #[derive(Debug)]
 pub(super) enum Direction<'a> {
     /// From the application: routes come over ADS, by this name.
-    Outbound(&'a Arc<str>),
+    Outbound(&'a Arc<str>, Certificates),
     /// To the application: these routes.
     Inbound(Box<RouteConfiguration>),
+}
+
+/// Whether the proxy has certificates of the mesh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Certificates {
+    /// It speaks mutual TLS with those who offer it.
+    Held,
+    /// It speaks clear text inside the mesh.
+    None,
 }
 
 /// The filter that reads requests.
 pub(super) fn filter(stat_prefix: String, direction: Direction<'_>, config: &MeshConfig) -> Filter {
     let mut manager = HttpConnectionManager {
         stat_prefix,
-        http_filters: http_filters(),
+        http_filters: http_filters(&direction),
         access_log: access_log::logs(config),
         use_remote_address: Some(false),
         proxy_100_continue: true,
@@ -69,7 +78,7 @@ pub(super) fn filter(stat_prefix: String, direction: Direction<'_>, config: &Mes
     };
     normalize(config.path_normalization, &mut manager);
     manager.route_specifier = Some(match direction {
-        Direction::Outbound(name) => rds(name),
+        Direction::Outbound(name, _) => rds(name),
         Direction::Inbound(routes) => {
             SERVER_NAME.clone_into(&mut manager.server_name);
             manager.forward_client_cert_details = ForwardClientCertDetails::AppendForward.into();
@@ -129,18 +138,26 @@ fn normalize(normalization: PathNormalization, manager: &mut HttpConnectionManag
 }
 
 /// The HTTP filters, in the order in which requests pass them. Faults and CORS do nothing but where a route says so.
-fn http_filters() -> Vec<HttpFilter> {
+fn http_filters(direction: &Direction<'_>) -> Vec<HttpFilter> {
     let statistics = FilterConfig {
         emit_filter_state: true,
         per_method_stat_specifier: Some(PerMethodStatSpecifier::StatsForAllMethods(false)),
         ..FilterConfig::default()
     };
-    vec![
-        http_filter("envoy.filters.http.grpc_stats", pack::any(&statistics)),
+    let protocols = match direction {
+        Direction::Outbound(_, Certificates::Held) => {
+            Some(http_filter("envoy.filters.http.set_filter_state", application_protocols::filter()))
+        }
+        Direction::Outbound(_, Certificates::None) | Direction::Inbound(_) => None,
+    };
+    let mut filters = vec![http_filter("envoy.filters.http.grpc_stats", pack::any(&statistics))];
+    filters.extend(protocols);
+    filters.extend([
         http_filter("envoy.filters.http.fault", pack::any(&HttpFault::default())),
         http_filter("envoy.filters.http.cors", pack::any(&Cors::default())),
         router(),
-    ]
+    ]);
+    filters
 }
 
 fn router() -> HttpFilter {

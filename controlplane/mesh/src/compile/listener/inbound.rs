@@ -1,8 +1,5 @@
 //! Where traffic for the application arrives: `virtualInbound` with a filter chain for each port, or, where nothing is
 //! captured, a listener for each ingress entry of the Sidecar.
-//!
-//! Chains take clear text only so far. Those for mutual TLS will stand before them, with a TLS inspector before the HTTP
-//! inspector.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,6 +21,7 @@ use super::{
     InboundListenerInput, address, catch_all, filter_chain,
     http_connection_manager::{self, Direction},
     listener_filter,
+    mutual_tls::{self, Carries, Way},
     tcp_proxy::TcpRoute,
 };
 use crate::{
@@ -41,7 +39,11 @@ use crate::{
         scope::Scope,
         viewpoint::{Interception, Viewpoint},
     },
-    model::{Hostname, Origin, mesh_config::MeshConfig},
+    model::{
+        Hostname, Origin,
+        mesh_config::MeshConfig,
+        peer_authentication::{MutualTls, WorkloadTls},
+    },
 };
 
 /// The name that Istio's tools know.
@@ -58,6 +60,8 @@ pub enum InboundContent {
         transparent: bool,
         /// What happens at the ports that somebody declared, in their order.
         chains: Vec<InboundChain>,
+        /// What is demanded at all others.
+        undeclared: WorkloadTls,
     },
     /// Takes what is sent to one port.
     Bound {
@@ -75,6 +79,8 @@ pub struct InboundChain {
     pub port: u16,
     /// How its traffic is read.
     pub protocol: InboundProtocol,
+    /// What is demanded of callers.
+    pub tls: MutualTls,
     /// The service that it belongs to and the port there, for traces.
     pub service: Option<(Hostname, u16)>,
     /// The objects that declared it.
@@ -92,10 +98,15 @@ pub enum InboundProtocol {
     Sniffed,
 }
 
-pub(super) fn plan(scope: &Scope, viewpoint: &Viewpoint, ports: &[InboundInput]) -> Vec<InboundListenerInput> {
+pub(super) fn plan(
+    scope: &Scope,
+    viewpoint: &Viewpoint,
+    ports: &[InboundInput],
+    tls: &WorkloadTls,
+) -> Vec<InboundListenerInput> {
     let input =
         |name: String, content| InboundListenerInput { name: name.into(), content, config: scope.config.clone() };
-    let chains = || ports.iter().filter_map(|port| Some((port, inbound_chain(port)?)));
+    let chains = || ports.iter().filter_map(|port| Some((port, inbound_chain(port, tls)?)));
     let transparent = match viewpoint.interception {
         Interception::Redirect => false,
         Interception::Tproxy => true,
@@ -120,12 +131,18 @@ pub(super) fn plan(scope: &Scope, viewpoint: &Viewpoint, ports: &[InboundInput])
     for (_, chain) in chains().filter(|(_, chain)| chain.port != own_port) {
         by_port.entry(chain.port).or_insert(chain);
     }
+    let mut undeclared = tls.clone();
+    undeclared.ports.retain(|port, mode| {
+        let differs = *mode != tls.mode;
+        differs && *port != own_port && !by_port.contains_key(port)
+    });
     let chains = by_port.into_values().collect();
-    vec![input(VIRTUAL.to_owned(), InboundContent::Virtual { ipv6: viewpoint.ipv6_only, transparent, chains })]
+    let content = InboundContent::Virtual { ipv6: viewpoint.ipv6_only, transparent, chains, undeclared };
+    vec![input(VIRTUAL.to_owned(), content)]
 }
 
 /// What happens at a port; nothing where it carries datagrams.
-fn inbound_chain(input: &InboundInput) -> Option<InboundChain> {
+fn inbound_chain(input: &InboundInput, tls: &WorkloadTls) -> Option<InboundChain> {
     let protocol = match port::reading(input.protocol())? {
         Reading::Http => InboundProtocol::Http,
         Reading::Sniffed => InboundProtocol::Sniffed,
@@ -139,12 +156,16 @@ fn inbound_chain(input: &InboundInput) -> Option<InboundChain> {
     if let Some((sidecar, place)) = &input.ingress {
         origins.push(Origin::field(&sidecar.id, &format!("spec.ingress[{place}]")));
     }
-    Some(InboundChain { port: input.port, protocol, service, origins })
+    origins.extend(tls.origins.iter().map(Origin::whole));
+    Some(InboundChain { port: input.port, protocol, tls: tls.at(input.port), service, origins })
 }
 
 pub(super) fn provenance(content: &InboundContent) -> Vec<Origin> {
     let mut origins: Vec<Origin> = match content {
-        InboundContent::Virtual { chains, .. } => chains.iter().flat_map(|chain| &chain.origins).cloned().collect(),
+        InboundContent::Virtual { chains, undeclared, .. } => {
+            let of_undeclared = undeclared.origins.iter().map(Origin::whole);
+            chains.iter().flat_map(|chain| &chain.origins).cloned().chain(of_undeclared).collect()
+        }
         InboundContent::Bound { chain, .. } => chain.origins.clone(),
     };
     origins.sort();
@@ -155,7 +176,9 @@ pub(super) fn provenance(content: &InboundContent) -> Vec<Origin> {
 /// The listener; its name is set by the caller.
 pub(super) fn listener(content: &InboundContent, config: &MeshConfig) -> Listener {
     let listener = match content {
-        InboundContent::Virtual { ipv6, transparent, chains } => virtual_inbound(*ipv6, *transparent, chains, config),
+        InboundContent::Virtual { ipv6, transparent, chains, undeclared } => {
+            virtual_inbound(*ipv6, *transparent, chains, undeclared, config)
+        }
         InboundContent::Bound { address, chain } => bound(*address, chain, config),
     };
     Listener {
@@ -166,7 +189,13 @@ pub(super) fn listener(content: &InboundContent, config: &MeshConfig) -> Listene
     }
 }
 
-fn virtual_inbound(ipv6: bool, transparent: bool, chains: &[InboundChain], config: &MeshConfig) -> Listener {
+fn virtual_inbound(
+    ipv6: bool,
+    transparent: bool,
+    chains: &[InboundChain],
+    undeclared: &WorkloadTls,
+    config: &MeshConfig,
+) -> Listener {
     let own_port = config.proxy_inbound_listen_port;
     let wildcard = address::wildcard(ipv6);
     // A connection to the port itself would go round in a circle.
@@ -174,7 +203,10 @@ fn virtual_inbound(ipv6: bool, transparent: bool, chains: &[InboundChain], confi
     let itself = Some(filter_chain::to_port(own_port));
     let mut filter_chains =
         vec![filter_chain::named_tcp_chain("virtualInbound-blackhole", itself, &black_hole, config)];
-    filter_chains.extend(undeclared(config));
+    filter_chains.extend(undeclared_chains(undeclared.mode, &FilterChainMatch::default(), config));
+    for (port, mode) in &undeclared.ports {
+        filter_chains.extend(undeclared_chains(*mode, &filter_chain::to_port(*port), config));
+    }
     for chain in chains {
         let name = format!("{wildcard}_{}", chain.port);
         let of_port = chains_of(chain, wildcard, &filter_chain::to_port(chain.port), config);
@@ -183,7 +215,7 @@ fn virtual_inbound(ipv6: bool, transparent: bool, chains: &[InboundChain], confi
     Listener {
         address: Some(address::socket(wildcard, own_port)),
         filter_chains,
-        listener_filters: virtual_listener_filters(own_port, chains),
+        listener_filters: virtual_listener_filters(own_port, chains, undeclared),
         transparent: transparent.then_some(true),
         max_connections_to_accept_per_socket_event: Some(catch_all::CONNECTIONS_PER_EVENT),
         ..Listener::default()
@@ -191,65 +223,84 @@ fn virtual_inbound(ipv6: bool, transparent: bool, chains: &[InboundChain], confi
 }
 
 /// Ports that nobody declared: the first bytes decide.
-fn undeclared(config: &MeshConfig) -> [FilterChain; 2] {
+fn undeclared_chains(mode: MutualTls, takes: &FilterChainMatch, config: &MeshConfig) -> Vec<FilterChain> {
     let cluster = ClusterName::fixed(INBOUND_PASSTHROUGH);
-    let routes = route_configuration(INBOUND_PASSTHROUGH, &cluster, 0, "", 0);
-    let filter = http_connection_manager::filter(
-        format!("{INBOUND_PASSTHROUGH};"),
-        Direction::Inbound(Box::new(routes)),
-        config,
-    );
-    let requests = FilterChain {
-        name: format!("{VIRTUAL}-catchall-http"),
-        transport_socket_connect_timeout: None,
-        ..filter_chain::chain(Some(http_by_inspector(FilterChainMatch::default())), filter)
+    let bytes = TcpRoute::to(cluster.clone());
+    let made = |way: Way| {
+        let routes = || route_configuration(INBOUND_PASSTHROUGH, &cluster, 0, "", 0);
+        let name = match way.carries {
+            Carries::Requests => format!("{VIRTUAL}-catchall-http"),
+            Carries::Bytes => VIRTUAL.to_owned(),
+        };
+        let chain = filter_chain_of(way, &format!("{INBOUND_PASSTHROUGH};"), &routes, &bytes, config);
+        // Whoever comes with a handshake is timed; the rest of it may be slow to say anything.
+        let timeout = chain.transport_socket.is_some().then_some(chain.transport_socket_connect_timeout).flatten();
+        FilterChain { name, transport_socket_connect_timeout: timeout, ..chain }
     };
-    [requests, filter_chain::named_tcp_chain(VIRTUAL, None, &TcpRoute::to(cluster), config)]
+    mutual_tls::ways(InboundProtocol::Sniffed, mode, takes).into_iter().map(made).collect()
 }
 
-/// Without a TLS inspector every transport is clear text, and to ask for it would shut out the chain beside.
-fn http_by_inspector(of: FilterChainMatch) -> FilterChainMatch {
-    FilterChainMatch { transport_protocol: String::new(), ..filter_chain::looks_like_http(of) }
-}
-
-/// Ports whose protocol is declared are not looked at.
-fn virtual_listener_filters(own_port: u16, chains: &[InboundChain]) -> Vec<ListenerFilter> {
-    let declared = chains.iter().filter(|chain| chain.protocol != InboundProtocol::Sniffed).map(|chain| chain.port);
-    let not_inspected: BTreeSet<u16> = declared.chain([own_port]).collect();
-    let inspector = listener_filter::except_ports(listener_filter::http_inspector(), &not_inspected);
-    vec![listener_filter::original_dst(), inspector]
+/// Ports are looked at only as far as their chains must be told: to look is to wait for the caller's first bytes.
+fn virtual_listener_filters(own_port: u16, chains: &[InboundChain], undeclared: &WorkloadTls) -> Vec<ListenerFilter> {
+    let declared = || chains.iter().map(|chain| (chain.port, chain.protocol, Some(chain.tls)));
+    let others = || undeclared.ports.iter().map(|(port, mode)| (*port, InboundProtocol::Sniffed, Some(*mode)));
+    let inspector = |filter: ListenerFilter, needed: &dyn Fn(InboundProtocol, MutualTls) -> bool| {
+        let by_default = needed(InboundProtocol::Sniffed, undeclared.mode);
+        let ports = declared().chain(others()).chain([(own_port, InboundProtocol::Tcp, None)]);
+        let differing: BTreeSet<u16> = ports
+            .filter(|(_, protocol, mode)| mode.is_some_and(|mode| needed(*protocol, mode)) != by_default)
+            .map(|(port, ..)| port)
+            .collect();
+        if by_default {
+            Some(listener_filter::except_ports(filter, &differing))
+        } else {
+            (!differing.is_empty()).then(|| listener_filter::only_ports(filter, &differing))
+        }
+    };
+    let tls = inspector(listener_filter::tls_inspector(), &|_, mode| mutual_tls::inspects_tls(mode));
+    let http = inspector(listener_filter::http_inspector(), &mutual_tls::inspects_http);
+    std::iter::once(listener_filter::original_dst()).chain(tls).chain(http).collect()
 }
 
 fn bound(address: IpAddr, chain: &InboundChain, config: &MeshConfig) -> Listener {
-    let is_sniffed = chain.protocol == InboundProtocol::Sniffed;
+    let tls = mutual_tls::inspects_tls(chain.tls).then(listener_filter::tls_inspector);
+    let http = mutual_tls::inspects_http(chain.protocol, chain.tls).then(listener_filter::http_inspector);
     Listener {
         address: Some(address::socket(address, chain.port)),
         filter_chains: chains_of(chain, address, &FilterChainMatch::default(), config),
-        listener_filters: is_sniffed.then(listener_filter::http_inspector).into_iter().collect(),
+        listener_filters: tls.into_iter().chain(http).collect(),
         ..Listener::default()
     }
 }
 
 /// The chains of a port, for the connections that `takes` says.
 fn chains_of(chain: &InboundChain, address: IpAddr, takes: &FilterChainMatch, config: &MeshConfig) -> Vec<FilterChain> {
-    let requests = |takes| {
-        let routes = routes_of(chain);
-        let prefix = format!("inbound_{address}_{};", chain.port);
-        filter_chain::chain(
-            Some(takes),
-            http_connection_manager::filter(prefix, Direction::Inbound(Box::new(routes)), config),
-        )
-    };
     let to_application = TcpRoute::to(ClusterName::inbound(chain.port));
-    let bytes = |takes| FilterChain {
-        transport_socket_connect_timeout: None,
-        ..filter_chain::tcp_chain(Some(takes), &to_application, config)
+    let prefix = format!("inbound_{address}_{};", chain.port);
+    let made = |way| filter_chain_of(way, &prefix, &|| routes_of(chain), &to_application, config);
+    mutual_tls::ways(chain.protocol, chain.tls, takes).into_iter().map(made).collect()
+}
+
+fn filter_chain_of(
+    way: Way,
+    stat_prefix: &str,
+    routes: &dyn Fn() -> RouteConfiguration,
+    bytes: &TcpRoute,
+    config: &MeshConfig,
+) -> FilterChain {
+    let transport_socket = way.socket(config);
+    let takes = Some(way.takes).filter(|takes| *takes != FilterChainMatch::default());
+    let chain = match way.carries {
+        Carries::Requests => {
+            let direction = Direction::Inbound(Box::new(routes()));
+            filter_chain::chain(takes, http_connection_manager::filter(stat_prefix.to_owned(), direction, config))
+        }
+        Carries::Bytes if transport_socket.is_some() => filter_chain::tcp_chain(takes, bytes, config),
+        Carries::Bytes => {
+            FilterChain { transport_socket_connect_timeout: None, ..filter_chain::tcp_chain(takes, bytes, config) }
+        }
     };
-    match chain.protocol {
-        InboundProtocol::Http => vec![requests(takes.clone())],
-        InboundProtocol::Tcp => vec![bytes(takes.clone())],
-        InboundProtocol::Sniffed => vec![requests(http_by_inspector(takes.clone())), bytes(takes.clone())],
-    }
+    FilterChain { transport_socket, ..chain }
 }
 
 fn routes_of(chain: &InboundChain) -> RouteConfiguration {

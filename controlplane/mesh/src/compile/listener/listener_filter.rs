@@ -43,6 +43,13 @@ pub(super) fn except_ports(filter: ListenerFilter, ports: &BTreeSet<u16>) -> Lis
     ListenerFilter { filter_disabled: any_port(ports), ..filter }
 }
 
+/// The filter, but only for connections to these ports.
+pub(super) fn only_ports(filter: ListenerFilter, ports: &BTreeSet<u16>) -> ListenerFilter {
+    let others =
+        any_port(ports).map(|these| ListenerFilterChainMatchPredicate { rule: Some(Rule::NotMatch(Box::new(these))) });
+    ListenerFilter { filter_disabled: others, ..filter }
+}
+
 fn any_port(ports: &BTreeSet<u16>) -> Option<ListenerFilterChainMatchPredicate> {
     let mut rules: Vec<ListenerFilterChainMatchPredicate> = ports.iter().map(|port| one_port(*port)).collect();
     if rules.len() < 2 {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use super::{
-    HttpChain, OutboundContent, OutboundListenerInput, PortListener, Rest, TcpChain, TcpRoute, catch_all,
+    Certificates, HttpChain, OutboundContent, OutboundListenerInput, PortListener, Rest, TcpChain, TcpRoute, catch_all,
     l4::{At, L4},
 };
 use crate::{
@@ -43,7 +43,7 @@ pub(super) fn plan(
         listeners.push(input(catch_all::NAME.into(), content));
     }
     if let Some(number) = viewpoint.http_proxy_port {
-        let listener = http_proxy(port::proxy_address(viewpoint), number, scope.config.origin());
+        let listener = http_proxy(viewpoint, number, scope.config.origin());
         listeners.push(input(name(listener.address, number), OutboundContent::Port(listener)));
     }
     let groups = std::mem::take(&mut planner.groups);
@@ -59,11 +59,16 @@ fn name(address: IpAddr, port: u16) -> Arc<str> {
     format!("{address}_{port}").into()
 }
 
-fn http_proxy(address: IpAddr, port: u16, origin: Option<Origin>) -> PortListener {
+fn certificates(viewpoint: &Viewpoint) -> Certificates {
+    if viewpoint.has_certificates { Certificates::Held } else { Certificates::None }
+}
+
+fn http_proxy(viewpoint: &Viewpoint, port: u16, origin: Option<Origin>) -> PortListener {
     PortListener {
-        address,
+        address: port::proxy_address(viewpoint),
         port,
         captured: false,
+        certificates: certificates(viewpoint),
         http: Some(HttpChain { route: HTTP_PROXY.into(), sniffed: false }),
         chains: Vec::new(),
         rest: Rest::Closed,
@@ -213,6 +218,7 @@ impl Planner<'_> {
         };
         let sniffed = captured || !is_declared || !chains.is_empty();
         let http = http.map(|route| HttpChain { route, sniffed });
-        PortListener { address, port, captured, http, chains, rest, origins }
+        let certificates = certificates(self.l4.viewpoint);
+        PortListener { address, port, captured, certificates, http, chains, rest, origins }
     }
 }

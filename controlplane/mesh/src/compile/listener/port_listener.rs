@@ -10,7 +10,7 @@ use proto::envoy::config::{
 use super::{
     address,
     filter_chain::{self, FALLTHROUGH, RAW, Rest, TcpChain},
-    http_connection_manager::{self, Direction},
+    http_connection_manager::{self, Certificates, Direction},
     listener_filter,
     tcp_proxy::TcpRoute,
 };
@@ -28,6 +28,8 @@ pub struct PortListener {
     pub port: u16,
     /// Whether it only takes what the catch-all hands to it, and has no socket of its own.
     pub captured: bool,
+    /// Whether the proxy has certificates of the mesh.
+    pub certificates: Certificates,
     /// What happens to requests.
     pub http: Option<HttpChain>,
     /// Connections to some of its destinations; of two that take the same, the first has it.
@@ -53,7 +55,8 @@ pub(super) fn listener(port: &PortListener, config: &MeshConfig) -> Option<Liste
     let mut filter_chains: Vec<FilterChain> = Vec::new();
     let stat_prefix = format!("outbound_{}_{};", port.address, port.port);
     let reads = |takes: Option<FilterChainMatch>, route: &Arc<str>| {
-        let filter = http_connection_manager::filter(stat_prefix.clone(), Direction::Outbound(route), config);
+        let filter =
+            http_connection_manager::filter(stat_prefix.clone(), Direction::Outbound(route, port.certificates), config);
         filter_chain::chain(takes, filter)
     };
     if let Some(HttpChain { route, sniffed }) = &port.http {

@@ -23,6 +23,7 @@ use crate::{
     model::{
         Kind,
         endpoint::{Endpoint, EndpointAddress, Health, Locality},
+        peer_authentication::WorkloadTls,
         protocol::Protocol,
         sidecar::{Ingress, Sidecar},
         virtual_service::{Destination, L4Match, TcpRule, TlsRule},
@@ -374,7 +375,7 @@ fn listeners_ask_for_the_route_configurations_that_are_planned() {
 }
 
 fn inbound_of(viewpoint: &Viewpoint, ports: &[InboundInput]) -> Vec<Compiled<Listener>> {
-    plan_inbound(&Mesh::new().scope(), viewpoint, ports).iter().filter_map(inbound).collect()
+    plan_inbound(&Mesh::new().scope(), viewpoint, ports, &WorkloadTls::disabled()).iter().filter_map(inbound).collect()
 }
 
 fn inbound_input(written: route::fixture::Written, port: u16) -> InboundInput {

@@ -50,6 +50,7 @@ pub(crate) fn sidecar() -> Viewpoint {
         interception: Interception::Redirect,
         http_proxy_port: None,
         ipv6_only: false,
+        has_certificates: false,
     }
 }
 

@@ -37,6 +37,9 @@ pub enum NodeError {
 impl ProxyDescription {
     /// Reads a node: its id and the metadata that Istio's agent writes. Unknown metadata is ignored.
     ///
+    /// `PROXY_CONFIG.controlPlaneAuthPolicy: MUTUAL_TLS`, which an agent writes unless it is told to do without, says that
+    /// the agent has an identity and serves it over SDS (`default`, `ROOTCA`).
+    ///
     /// # Errors
     /// When the id is missing or malformed, or of a kind that is not served.
     pub fn of_node(node: &Node) -> Result<Self, NodeError> {
@@ -82,6 +85,7 @@ impl ProxyDescription {
             },
             addresses: metadata.addresses().unwrap_or_else(|| ip.parse().into_iter().collect()),
             http_proxy_port: metadata.number("HTTP_PROXY_PORT"),
+            has_certificates: metadata.option("PROXY_CONFIG", "controlPlaneAuthPolicy") == Some("MUTUAL_TLS"),
         })
     }
 }
@@ -108,6 +112,12 @@ impl<'a> Metadata<'a> {
             }
         };
         number.filter(|number| *number > 0)
+    }
+
+    /// A text within an object.
+    fn option(&self, key: &str, name: &str) -> Option<&'a str> {
+        let Some(ValueKind::StructValue(options)) = self.value(key) else { return None };
+        options.fields.get(name)?.kind.as_ref().and_then(text)
     }
 
     fn labels(&self, key: &str) -> Labels {

@@ -19,7 +19,7 @@ spec:
     - destination: {host: reviews, subset: v1}
 ---
 apiVersion: security.istio.io/v1
-kind: PeerAuthentication
+kind: RequestAuthentication
 metadata: {name: \"a<b\"}
 ---
 apiVersion: networking.istio.io/v1
@@ -49,7 +49,7 @@ fn a_table_has_a_line_for_each_problem() {
             "SEVERITY CODE WHERE OBJECT FIELD PROBLEM",
             "warning MS0502 a b.yaml:14:36 VirtualService default/reviews spec.http[0].route[0].destination.subset no \
              DestinationRule declares a subset v1 of reviews.default.svc.cluster.local; declare it in a DestinationRule",
-            "warning MS0303 a b.yaml:16:1 PeerAuthentication a<b - is NOT enforced yet: plain text is accepted",
+            "warning MS0303 a b.yaml:16:1 RequestAuthentication a<b - is NOT enforced yet: tokens are not checked",
             "error MS0201 a b.yaml:23:8 DestinationRule default/reviews spec.hosts unknown field; did you mean spec.host?",
         ]
     );
@@ -90,7 +90,7 @@ fn junit_fails_what_the_severity_asks_for() {
     let (_directory, problems) = problems();
     let xml = junit::write(&problems, |severity| Level::Error.holds(severity));
     assert!(xml.contains("<testsuites tests=\"3\" failures=\"1\">"), "{xml}");
-    assert!(xml.contains("PeerAuthentication a&lt;b"), "{xml}");
+    assert!(xml.contains("RequestAuthentication a&lt;b"), "{xml}");
     assert_eq!(xml.matches("<failure").count(), 1);
     let xml = junit::write(&problems, |severity| Level::Warning.holds(severity));
     assert_eq!(xml.matches("<failure").count(), 3);

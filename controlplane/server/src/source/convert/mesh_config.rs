@@ -12,6 +12,8 @@ use crate::source::{path::Path, wire::mesh_config as wire};
 
 /// Longest format of access logs, in bytes.
 const FORMAT_LEN_MAX: usize = 64 * 1024;
+/// Most other names of the trust domain: each makes every identity that is expected longer by one.
+const TRUST_DOMAIN_ALIASES_MAX: usize = 32;
 
 impl Conversion<'_> {
     /// Converts the configuration at `path`: what it does not say is as without one.
@@ -45,20 +47,18 @@ impl Conversion<'_> {
         for field in known.given() {
             self.not_in_force(path.field(field), "it has no effect");
         }
-        let identities = [
-            ("trustDomain", trust_domain.is_some()),
-            ("trustDomainAliases", !trust_domain_aliases.is_empty()),
-            ("enableAutoMtls", enable_auto_mtls == Some(true)),
-        ];
-        for (field, _) in identities.into_iter().filter(|(_, given)| *given) {
-            self.not_in_force(path.field(field), "workloads have no identities");
-        }
+        let aliases_path = path.field("trustDomainAliases");
+        self.limit(trust_domain_aliases.len(), TRUST_DOMAIN_ALIASES_MAX, aliases_path);
         if access_log_format.as_ref().is_some_and(|format| format.len() > FORMAT_LEN_MAX) {
             self.error(code::LIMIT, path.field("accessLogFormat"), format!("at most {FORMAT_LEN_MAX} bytes"), "");
         }
         MeshConfig {
             trust_domain: self.trust_domain(trust_domain, path.field("trustDomain")).unwrap_or(default.trust_domain),
-            trust_domain_aliases,
+            trust_domain_aliases: trust_domain_aliases
+                .into_iter()
+                .enumerate()
+                .filter_map(|(place, alias)| self.trust_domain(Some(alias), aliases_path.index(place)))
+                .collect(),
             root_namespace: root_namespace
                 .filter(|name| !name.is_empty())
                 .and_then(|name| self.namespace(&name, path.field("rootNamespace")))

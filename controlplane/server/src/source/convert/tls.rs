@@ -28,9 +28,9 @@ impl Conversion<'_> {
             Some(wire::ClientTlsMode::IstioMutual) => ClientTlsMode::IstioMutual,
         };
         if mode == ClientTlsMode::IstioMutual {
-            let reason =
-                "NOT enforced yet: there are no certificates of the mesh, and connections go out in plain text";
-            self.error(code::SECURITY_NOT_IN_FORCE, path.field("mode"), reason, "");
+            let reason = "only proxies that have certificates of the mesh do so: others speak plain text";
+            let remedy = "run the proxy with an agent that serves certificates";
+            self.error(code::SECURITY_NOT_IN_FORCE, path.field("mode"), reason, remedy);
         }
         // Without them more certificates would be trusted than was said.
         for (name, given) in [("credentialName", credential_name.is_some()), ("caCrl", ca_crl.is_some())] {

@@ -167,6 +167,10 @@ fn convert(root: &Node, mut json: Json, object: &Maker<'_>, conversion: &mut Con
             let spec = take(&mut json, "spec", path, conversion.findings)?;
             Config::Sidecar(object.object(conversion.sidecar(spec, path)))
         }
+        Kind::PeerAuthentication => {
+            let spec = take(&mut json, "spec", path, conversion.findings)?;
+            Config::PeerAuthentication(object.object(conversion.peer_authentication(spec, path)))
+        }
     };
     Some(Declared::Config(Box::new(config)))
 }

@@ -173,6 +173,7 @@ fn is_same(one: &Declared, other: &Declared) -> bool {
         (Config::VirtualService(one), Config::VirtualService(other)) => same(one, other),
         (Config::DestinationRule(one), Config::DestinationRule(other)) => same(one, other),
         (Config::Sidecar(one), Config::Sidecar(other)) => same(one, other),
+        (Config::PeerAuthentication(one), Config::PeerAuthentication(other)) => same(one, other),
         (
             Config::MeshConfig(_)
             | Config::Namespace(_)
@@ -184,7 +185,8 @@ fn is_same(one: &Declared, other: &Declared) -> bool {
             | Config::WorkloadEntry(_)
             | Config::VirtualService(_)
             | Config::DestinationRule(_)
-            | Config::Sidecar(_),
+            | Config::Sidecar(_)
+            | Config::PeerAuthentication(_),
             _,
         ) => false,
     }
