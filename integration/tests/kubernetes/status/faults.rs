@@ -154,7 +154,8 @@ async fn ten_thousand_bad_objects_are_told_about_in_good_time() -> Result<()> {
     let (took, metrics) = (from.elapsed().as_secs_f64(), world.control_plane.metrics().await?);
     let written = writes(&world.control_plane).await? - first;
     ensure!(written > 0.0 && written <= took * RATE + RATE + 1.0, "{written} writes in {took:.1} s");
-    ensure!(slowest < Duration::from_secs(10), "a change took {slowest:?}");
+    // Far less than the flood lasts, also on a busy machine.
+    ensure!(slowest < Duration::from_secs(30), "a change took {slowest:?}");
     let looks = metrics.sum("mainsheet_status_look_seconds_sum") / metrics.sum("mainsheet_status_look_seconds_count");
     println!(
         "{:.0} writes a second, {:.0} ms of CPU a second, {:.1} ms a look, slowest change {:.1} s, {:.0} MB, events {:?}",
